@@ -1,0 +1,1 @@
+"""The `robot_ai` command, one file per verb."""

@@ -1,0 +1,1 @@
+"""Images: encodings, letterbox, box decoders, NMS, Detections, drawing."""

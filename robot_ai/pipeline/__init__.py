@@ -1,0 +1,1 @@
+"""One frame through the stages: slots, worker, ledger, latencies, detector."""

@@ -1,0 +1,99 @@
+"""Package definition: read by pip on a bare machine and by colcon (ament_python) on a robot."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+PACKAGE = "robot_ai"
+HERE = Path(__file__).resolve().parent
+
+# The CPU frameworks are pinned: a range lets pip choose a CUDA build of several gigabytes.
+PYTORCH = ["torch==2.13.0"]
+TENSORFLOW = ["tensorflow-cpu==2.21.0"]
+# ROS 2 Jazzy from PyPI, x86-64 only; a robot has these from its distribution. rmw-fastrtps must be named.
+ROS = [
+    "ros-jazzy-rclpy==7.1.6",
+    "ros-jazzy-rmw-fastrtps-cpp==8.4.3",
+    "ros-jazzy-common-interfaces==5.3.6",
+    "ros-lifecycle-msgs==2.0.3",
+    "ros-rosgraph-msgs==2.0.3",
+]
+DEMO = ["scikit-image>=0.22", "scikit-learn>=1.4"]  # their wheels carry the photos
+TEST = [
+    "pytest==8.3.5",  # launch_testing breaks every pytest 9 run
+    "pytest-timeout>=2.3",
+    "hypothesis>=6.100",
+    "mypy==1.18.2",
+    "ruff==0.14.5",
+    "types-PyYAML",
+    "pycocotools>=2.0.8",
+    "psutil>=5.9",
+    "rosbags>=0.10",
+]
+
+
+def version() -> str:
+    text = (HERE / PACKAGE / "__init__.py").read_text(encoding="utf-8")
+    found = re.search(r'^__version__ = "([^"]+)"', text, re.MULTILINE)
+    assert found, "robot_ai/__init__.py must define __version__"
+    return found.group(1)
+
+
+def share(folder: str) -> list[tuple[str, list[str]]]:
+    """Lists every file below `folder` for installation under share/robot_ai/, keeping sub-folders."""
+    by_parent: dict[str, list[str]] = {}
+    for path in sorted((HERE / folder).rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            relative = path.relative_to(HERE)
+            by_parent.setdefault(f"share/{PACKAGE}/{relative.parent}", []).append(str(relative))
+    return sorted(by_parent.items())
+
+
+setup(
+    name=PACKAGE,
+    version=version(),
+    packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
+    package_data={PACKAGE: ["py.typed"]},
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
+        (f"share/{PACKAGE}", ["package.xml"]),
+        *share("launch"),
+        *share("config"),
+        *share("models"),
+    ],
+    python_requires=">=3.10",
+    install_requires=[
+        "numpy>=1.26",
+        "opencv-python-headless>=4.6",
+        "pillow>=10",
+        "PyYAML>=6",
+        "safetensors>=0.4",
+    ],
+    extras_require={
+        "pytorch": PYTORCH,
+        "tensorflow": TENSORFLOW,
+        "ros": ROS,
+        "demo": DEMO,
+        "test": TEST,
+    },
+    zip_safe=False,
+    description="Perception for ROS 2 robots over interchangeable PyTorch and TensorFlow backends",
+    license="Apache-2.0",
+    maintainer="robot_ai maintainers",
+    maintainer_email="maintainers@robot-ai.example.org",
+    entry_points={
+        "console_scripts": [
+            "camera_detector = robot_ai.nodes.camera_detector:main",
+            "image_source = robot_ai.nodes.image_source:main",
+            "robot_ai = robot_ai.cli.main:main",
+        ],
+        "robot_ai.backends": [
+            "pytorch = robot_ai.backends.pytorch:PyTorchBackend",
+            "tensorflow = robot_ai.backends.tensorflow:TensorFlowBackend",
+            "stub = robot_ai.backends.stub:StubBackend",
+        ],
+    },
+)
