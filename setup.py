@@ -26,8 +26,8 @@ TEST = [
     "pytest==8.3.5",  # launch_testing breaks every pytest 9 run
     "pytest-timeout>=2.3",
     "hypothesis>=6.100",
-    "mypy==1.18.2",
-    "ruff==0.14.5",
+    "mypy==2.4.1",
+    "ruff==0.17.6",
     "types-PyYAML",
     "pycocotools>=2.0.8",
     "psutil>=5.9",
