@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from robot_ai.models.card import ModelCard
+from robot_ai.models.specs import TensorSpec
+
+__all__ = ["Backend", "TensorSpec", "Tensors"]
 
 Tensors = Mapping[str, NDArray[np.generic]]
-
-
-@dataclass(frozen=True)
-class TensorSpec:
-    """Name, shape and dtype of one tensor; None in `shape` is an axis whose length may differ per call (the batch)."""
-
-    name: str
-    shape: tuple[int | None, ...]
-    dtype: str
 
 
 @runtime_checkable

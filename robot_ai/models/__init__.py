@@ -1,0 +1,1 @@
+"""Model cards (model.yaml), where models are found, and the networks."""

@@ -1,0 +1,76 @@
+"""Where a model is found: a path, or a name looked up in a fixed order of places."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from robot_ai.models.card import CARD_FILE
+from robot_ai.models.errors import ModelNotFoundError
+
+ENVIRONMENT_VARIABLE = "ROBOT_AI_MODELS"
+_SHARE = Path("share") / "robot_ai" / "models"
+
+
+def model_directories() -> list[Path]:
+    """The directories that may hold models, in the order in which they are searched.
+
+    $ROBOT_AI_MODELS (several, separated by `os.pathsep`), the ament index, the Python prefix, the source checkout.
+    """
+    named = [Path(entry).expanduser() for entry in os.environ.get(ENVIRONMENT_VARIABLE, "").split(os.pathsep) if entry]
+    checkout = Path(__file__).resolve().parents[2] / "models"
+    places = [*named, *_ament_share(), Path(sys.prefix) / _SHARE, checkout]
+    return list(dict.fromkeys(places))
+
+
+def list_models() -> dict[str, Path]:
+    """The name and directory of every model that can be found; the first of two with one name wins."""
+    found: dict[str, Path] = {}
+    for place in model_directories():
+        for card in sorted(place.glob(f"*/{CARD_FILE}")):
+            found.setdefault(card.parent.name, card.parent)
+    return found
+
+
+def find_model(name_or_path: str | Path) -> Path:
+    """The directory of a model, given that directory, its `model.yaml`, or a name.
+
+    What contains a path separator, or starts with `~` or `.`, is a path; all else is a name. Raises ModelNotFoundError,
+    which lists the places searched and the models there are.
+    """
+    text = str(name_or_path)
+    if isinstance(name_or_path, Path) or os.sep in text or text.startswith(("~", ".")):
+        return _from_path(Path(text).expanduser())
+    for place in model_directories() if text else []:
+        if (place / text / CARD_FILE).is_file():
+            return place / text
+    raise _not_found(f"no model is named '{text}'")
+
+
+def _from_path(path: Path) -> Path:
+    directory = path.parent if path.name == CARD_FILE else path
+    if (directory / CARD_FILE).is_file():
+        return directory
+    raise _not_found(f"{directory} holds no {CARD_FILE}")
+
+
+def _not_found(problem: str) -> ModelNotFoundError:
+    models = ", ".join(sorted(list_models())) or "none"
+    places = ", ".join(str(place) for place in model_directories())
+    return ModelNotFoundError(
+        f"{problem}. Models found: {models}. Searched: {places}. Give one of these names, a path to a directory with a "
+        f"{CARD_FILE}, or add a place to ${ENVIRONMENT_VARIABLE}"
+    )
+
+
+def _ament_share() -> list[Path]:
+    """The package's share directory in a colcon workspace or a distribution, if this Python knows any."""
+    try:
+        from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
+    except ImportError:
+        return []
+    try:
+        return [Path(get_package_share_directory("robot_ai")) / "models"]
+    except (PackageNotFoundError, LookupError, ValueError):
+        return []  # no AMENT_PREFIX_PATH, or robot_ai is not in it

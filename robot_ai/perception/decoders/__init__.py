@@ -1,0 +1,1 @@
+"""Decoders: a network's output tensors to candidate boxes."""

@@ -1,0 +1,63 @@
+"""Checks that decoders share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robot_ai.perception.decoders.errors import DecoderOptionError, NonFiniteOutputError, OutputMismatchError
+from robot_ai.perception.decoders.protocol import DecoderContext, Outputs
+
+Shape = tuple[int | None, ...]
+
+
+def require_outputs(decoder: str, context: DecoderContext, expected: Mapping[str, Shape]) -> None:
+    """Raises OutputMismatchError, which shows both sides, unless the network has the expected outputs."""
+    fits = all(
+        name in context.outputs and _shape_fits(context.outputs[name], shape) for name, shape in expected.items()
+    )
+    if not fits:
+        raise OutputMismatchError(
+            f"the outputs do not fit decoder '{decoder}'. It reads: {_listing(expected)}. The model gives: "
+            f"{_listing(context.outputs)}. Correct 'outputs' and 'decoder', or choose another decoder"
+        )
+
+
+def require_options(decoder: str, options: Mapping[str, Any], known: Mapping[str, str]) -> None:
+    """Raises DecoderOptionError for an option that is not in `known` (name: what it is)."""
+    unknown = sorted(str(key) for key in options if key not in known)
+    if unknown:
+        listing = "; ".join(f"{name}: {meaning}" for name, meaning in known.items()) or "none"
+        raise DecoderOptionError(f"decoder '{decoder}' has no option {', '.join(unknown)}; its options are {listing}")
+
+
+def finite_item(outputs: Outputs, name: str, item: int) -> NDArray[Any]:
+    """One batch item of an output, after making sure that it holds no NaN and no infinity.
+
+    NaN and infinity survive into the minimum or the maximum, which cost less than testing each element.
+    """
+    array: NDArray[Any] = outputs[name][item]
+    if array.size and not (np.isfinite(array.min()) and np.isfinite(array.max())):
+        bad = int(np.count_nonzero(~np.isfinite(array)))
+        raise NonFiniteOutputError(
+            f"output '{name}' holds {bad} NaN or infinite of {array.size} values; expected finite ones. "
+            "The weights are damaged, or the input or the precision does not suit the model"
+        )
+    return array
+
+
+def _shape_fits(shape: Shape, expected: Shape) -> bool:
+    return len(shape) == len(expected) and all(
+        want is None or have == want for have, want in zip(shape, expected, strict=True)
+    )
+
+
+def _listing(shapes: Mapping[str, Shape]) -> str:
+    def show(shape: Shape) -> str:
+        first, *rest = ("any" if axis is None else str(axis) for axis in shape)
+        return ", ".join(["batch" if first == "any" else first, *rest])
+
+    return "; ".join(f"{name} ({show(shape)})" for name, shape in shapes.items())

@@ -1,0 +1,124 @@
+"""NanoDet's head: class scores and, per side of the box, a distribution over distances.
+
+Formula: Generalized Focal Loss (Li et al., 2020, arXiv:2006.04388), section 3: the distance from a cell's center to a
+side is the expectation of a discrete distribution over 0 ... bins - 1, in units of the stride.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robot_ai.perception.decoders.checks import finite_item, require_options, require_outputs
+from robot_ai.perception.decoders.errors import DecoderOptionError
+from robot_ai.perception.decoders.protocol import Candidates, DecoderContext, Outputs
+
+OPTIONS = {
+    "strides": "list of the strides in pixels, such as [8, 16, 32]",
+    "bins": "number of bins per side, such as 11",
+    "max_candidates": "most boxes passed on to non-maximum suppression (1000 when not given)",
+}
+
+
+@dataclass(frozen=True)
+class _Level:
+    """One stride: the names of its outputs and the centers of its cells, (N, 2) float32 xy in network pixels."""
+
+    scores: str
+    distances: str
+    stride: int
+    centers: NDArray[np.float32]
+
+
+class NanoDetDecoder:
+    """Reads `scores_S` (B, N, classes), already sigmoid, and `distances_S` (B, N, 4 * bins), logits, for each stride S.
+
+    The cells are in row-major order, N = (height / S) * (width / S); the sides are left, top, right, bottom. A cell can
+    be a candidate of several classes, which is how the model was evaluated upstream. Boxes are clipped to the input.
+    """
+
+    def __init__(self, options: Mapping[str, Any], context: DecoderContext) -> None:
+        require_options("nanodet", options, OPTIONS)
+        strides = _strides(options)
+        self._bins = _count(options, "bins", None)
+        self._max_candidates = _count(options, "max_candidates", 1000)
+        self._steps = np.arange(self._bins, dtype=np.float32)
+        self._limits = np.array([context.width, context.height] * 2, np.float32)
+        self._levels = [_level(stride, context) for stride in strides]
+        expected: dict[str, tuple[int | None, ...]] = {}
+        for level in self._levels:
+            expected[level.scores] = (None, len(level.centers), context.num_classes)
+            expected[level.distances] = (None, len(level.centers), 4 * self._bins)
+        require_outputs("nanodet", context, expected)
+
+    def decode(self, outputs: Outputs, item: int, confidence: float) -> Candidates:
+        """Decodes one batch item; of more than `max_candidates` the best are kept. Raises NonFiniteOutputError."""
+        found = [self._above(level, outputs, item, confidence) for level in self._levels]
+        kept = self._best(np.concatenate([scores for _, _, scores in found]))
+        start, parts = 0, []
+        for level, (cells, classes, scores) in zip(self._levels, found, strict=True):
+            chosen = kept[start : start + len(scores)]
+            start += len(scores)
+            logits = finite_item(outputs, level.distances, item)
+            parts.append((self._boxes(level, logits, cells[chosen]), scores[chosen], classes[chosen]))
+        boxes, all_scores, all_classes = (np.concatenate(column) for column in zip(*parts, strict=True))
+        return Candidates(boxes, all_scores, all_classes)
+
+    def _best(self, scores: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """A mask of the best `max_candidates` scores."""
+        surplus = len(scores) - self._max_candidates
+        mask = np.ones(len(scores), np.bool_)
+        if surplus > 0:
+            mask[np.argpartition(scores, surplus)[:surplus]] = False
+        return mask
+
+    @staticmethod
+    def _above(
+        level: _Level, outputs: Outputs, item: int, confidence: float
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+        """The cells, classes and scores at or above the threshold."""
+        scores = finite_item(outputs, level.scores, item)
+        flat = scores.reshape(-1)
+        kept = np.flatnonzero(flat >= confidence)
+        cells, classes = np.divmod(kept, scores.shape[1])
+        return cells, classes, flat[kept].astype(np.float32, copy=False)
+
+    def _boxes(self, level: _Level, logits: NDArray[Any], cells: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Softmax, expectation and stride, from the centers of `cells`; (len(cells), 4) float32."""
+        bins = logits[cells].astype(np.float32, copy=False).reshape(len(cells), 4, self._bins)
+        weights = np.exp(bins - bins.max(axis=2, keepdims=True))
+        distances = (weights @ self._steps) / weights.sum(axis=2) * level.stride
+        centers = level.centers[cells]
+        boxes = np.concatenate([centers - distances[:, :2], centers + distances[:, 2:]], axis=1)
+        clipped: NDArray[np.float32] = np.clip(boxes, 0, self._limits)
+        return clipped
+
+
+def _level(stride: int, context: DecoderContext) -> _Level:
+    if context.height % stride or context.width % stride:
+        raise DecoderOptionError(
+            f"decoder 'nanodet': stride {stride} does not divide the input of {context.width}x{context.height} pixels; "
+            "expected an input whose sides are multiples of every stride"
+        )
+    ys, xs = np.mgrid[: context.height // stride, : context.width // stride]
+    centers = (np.stack([xs.ravel(), ys.ravel()], axis=1) + 0.5) * stride
+    return _Level(f"scores_{stride}", f"distances_{stride}", stride, centers.astype(np.float32))
+
+
+def _strides(options: Mapping[str, Any]) -> list[int]:
+    strides = options.get("strides")
+    valid = isinstance(strides, list) and strides and all(type(stride) is int and stride > 0 for stride in strides)
+    if not valid or len(set(strides or [])) != len(strides or []):
+        raise DecoderOptionError(f"decoder 'nanodet': 'strides' is {strides!r}; expected a {OPTIONS['strides']}")
+    return list(strides or [])
+
+
+def _count(options: Mapping[str, Any], key: str, default: int | None) -> int:
+    value = options.get(key, default)
+    if type(value) is not int or value < 1:
+        raise DecoderOptionError(f"decoder 'nanodet': '{key}' is {value!r}; expected the {OPTIONS[key]}")
+    return value
