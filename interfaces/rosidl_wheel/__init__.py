@@ -1,8 +1,8 @@
 """Builds a ROS 2 interface package into a wheel, without CMake: rosidl's generators, gcc, and a zip file.
 
-It is a PEP 517 backend. An interface package uses it through a `build_backend.py` of its own (see vision_msgs); everything
-about the package comes from its package.xml and its interface files. pip calls the hooks with that package as the
-working directory.
+It is a PEP 517 backend. An interface package uses it through a `build_backend.py` of its own (see vision_msgs);
+everything about the package comes from its package.xml and its interface files. pip calls the hooks with that package
+as the working directory.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import tarfile
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, TypeAlias
 
 from . import archive, generate, libraries, manifest, pins, prefix, toolchain
 
@@ -23,7 +23,7 @@ __all__ = [
     "prepare_metadata_for_build_wheel",
 ]
 
-_Settings = Optional[Mapping[str, Any]]
+_Settings: TypeAlias = "Mapping[str, Any] | None"
 
 
 def get_requires_for_build_wheel(config_settings: _Settings = None) -> list[str]:
@@ -31,7 +31,7 @@ def get_requires_for_build_wheel(config_settings: _Settings = None) -> list[str]
 
     The compiler is looked for here too, so that its lack shows before a hundred megabytes are downloaded.
     """
-    toolchain.Toolchain.find([])
+    toolchain.Toolchain.find()
     toolchain.python_include()
     return pins.build_requirements(manifest.read(Path.cwd()).dependencies)
 

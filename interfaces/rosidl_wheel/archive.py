@@ -15,7 +15,7 @@ from .manifest import Manifest
 
 
 def tag() -> str:
-    """Returns the compatibility tag: this very Python on this very platform, since the wheel holds an extension module."""
+    """Returns the compatibility tag: this very Python and platform, since the wheel holds an extension module."""
     python = f"cp{sys.version_info.major}{sys.version_info.minor}"
     abi = f"{python}{getattr(sys, 'abiflags', '')}"
     platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")

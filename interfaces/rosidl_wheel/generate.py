@@ -1,7 +1,7 @@
 """From interface files to C, C++ and Python sources, with rosidl's own generators.
 
-The `rosidl` command and the functions behind it find generators through entry points, and refuse the PyPI wheels because
-each of them is registered twice (as egg-info and as dist-info). The extension classes themselves work.
+The `rosidl` command and the functions behind it find generators through entry points, and refuse the PyPI wheels
+because each of them is registered twice (as egg-info and as dist-info). The extension classes themselves work.
 """
 
 from __future__ import annotations
@@ -60,21 +60,17 @@ def generate(manifest: Manifest, prefix: Prefix, build: Path) -> Sources:
     # The generators report every file on standard output, where pip expects only what a user must read.
     with contextlib.redirect_stdout(sys.stderr):
         idl = _describe_as_idl(manifest, sources.idl)
-        common: dict[str, Any] = {
-            "package_name": name,
-            "interface_files": idl,
-            "include_paths": [str(prefix.share(package)) for package in prefix.interface_packages(manifest.dependencies)],
-        }
+        dependencies = [str(prefix.share(package)) for package in prefix.interface_packages(manifest.dependencies)]
+        common: dict[str, Any] = {"package_name": name, "interface_files": idl, "include_paths": dependencies}
         descriptions = HashTypeDescription("hash").generate_type_hashes(**common, output_path=sources.type_description)
         GenerateC("c").generate(**common, output_path=sources.c / name, type_description_files=descriptions)
         GenerateFastRTPSCTypesupport("fastrtps").generate(**common, output_path=sources.fastrtps_c / name)
-        GenerateIntrospectionCTypesupport("introspection").generate(**common, output_path=sources.introspection_c / name)
-        GenerateCTypesupport("c", typesupport_implementations=list(TYPESUPPORTS)).generate(
-            **common, output_path=sources.typesupport_c / name
-        )
-        GeneratePython("py", typesupport_implementations=["rosidl_typesupport_c", *TYPESUPPORTS]).generate(
-            **common, output_path=sources.python / name
-        )
+        introspection = GenerateIntrospectionCTypesupport("introspection")
+        introspection.generate(**common, output_path=sources.introspection_c / name)
+        dispatch = GenerateCTypesupport("c", typesupport_implementations=list(TYPESUPPORTS))
+        dispatch.generate(**common, output_path=sources.typesupport_c / name)
+        python = GeneratePython("py", typesupport_implementations=["rosidl_typesupport_c", *TYPESUPPORTS])
+        python.generate(**common, output_path=sources.python / name)
     (sources.python / name / "__init__.py").touch()
     _gather_headers(sources, name)
     return sources

@@ -11,7 +11,12 @@ from .errors import ManifestError
 # What every interface package names for CMake's sake, and what is no interface package itself.
 _RUNTIME = "rosidl_default_runtime"
 _DEPENDENCY_TAGS = ("depend", "exec_depend", "build_export_depend")
-_INTERFACE_FOLDERS = {"msg": "*.msg", "srv": "*.srv", "action": "*.action"}
+# The kinds of interface files, and the packages whose types rosidl adds to each: no package.xml names those.
+_IMPLIED: dict[str, tuple[str, ...]] = {
+    "msg": (),
+    "srv": ("service_msgs",),
+    "action": ("action_msgs", "service_msgs", "unique_identifier_msgs"),
+}
 
 
 @dataclass(frozen=True)
@@ -48,10 +53,11 @@ def read(root: Path) -> Manifest:
     try:
         xml = ET.parse(path).getroot()
     except (OSError, ET.ParseError) as error:
-        raise ManifestError(f"{path} cannot be read ({error}): expected the package.xml of an interface package") from error
-    interfaces = [p.relative_to(root) for folder, glob in _INTERFACE_FOLDERS.items() for p in (root / folder).glob(glob)]
+        raise ManifestError(f"{path} is unreadable ({error}): an interface package's was expected") from error
+    interfaces = [file.relative_to(root) for kind in _IMPLIED for file in (root / kind).glob(f"*.{kind}")]
     if not interfaces:
         raise ManifestError(f"{root} has no interface files: expected at least one in msg/, srv/ or action/")
+    implied = [package for file in interfaces for package in _IMPLIED[file.parent.name]]
     maintainer = xml.find("maintainer")
     return Manifest(
         root=root,
@@ -61,6 +67,6 @@ def read(root: Path) -> Manifest:
         license=_text(xml, "license", path),
         maintainer=_text(xml, "maintainer", path),
         email="" if maintainer is None else maintainer.get("email", ""),
-        dependencies=dependencies(xml),
+        dependencies=tuple(dict.fromkeys([*dependencies(xml), *implied])),
         interfaces=tuple(sorted(interfaces)),
     )

@@ -38,16 +38,24 @@ _TOOLS = {
 }
 
 _MESSAGES = {
-    **dict.fromkeys(
-        ("actionlib_msgs", "diagnostic_msgs", "geometry_msgs", "nav_msgs", "sensor_msgs", "shape_msgs")
-        + ("std_msgs", "std_srvs", "stereo_msgs", "trajectory_msgs", "visualization_msgs"),
-        _COMMON_INTERFACES,
-    ),
-    **dict.fromkeys(
-        ("action_msgs", "builtin_interfaces", "lifecycle_msgs", "rcl_interfaces", "rosgraph_msgs")
-        + ("service_msgs", "type_description_interfaces"),
-        _RCL_INTERFACES,
-    ),
+    "actionlib_msgs": _COMMON_INTERFACES,
+    "diagnostic_msgs": _COMMON_INTERFACES,
+    "geometry_msgs": _COMMON_INTERFACES,
+    "nav_msgs": _COMMON_INTERFACES,
+    "sensor_msgs": _COMMON_INTERFACES,
+    "shape_msgs": _COMMON_INTERFACES,
+    "std_msgs": _COMMON_INTERFACES,
+    "std_srvs": _COMMON_INTERFACES,
+    "stereo_msgs": _COMMON_INTERFACES,
+    "trajectory_msgs": _COMMON_INTERFACES,
+    "visualization_msgs": _COMMON_INTERFACES,
+    "action_msgs": _RCL_INTERFACES,
+    "builtin_interfaces": _RCL_INTERFACES,
+    "lifecycle_msgs": _RCL_INTERFACES,
+    "rcl_interfaces": _RCL_INTERFACES,
+    "rosgraph_msgs": _RCL_INTERFACES,
+    "service_msgs": _RCL_INTERFACES,
+    "type_description_interfaces": _RCL_INTERFACES,
     "unique_identifier_msgs": "2.5.0",
 }
 

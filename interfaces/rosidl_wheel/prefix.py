@@ -65,7 +65,7 @@ def locate() -> Prefix:
     path = Path(origin).resolve().parents[4] if origin else None
     if path is None or not (path / _INDEX).is_dir():
         raise MissingRosWheelError(
-            f"rosidl was not found by {sys.executable}: expected the wheels that this package's build requirements name; "
+            f"rosidl was not found by {sys.executable}: expected the wheels that the build requirements name; "
             "let pip build in isolation, that is, without --no-build-isolation"
         )
     # rosidl reads its templates through the index; a sourced distribution must not answer instead.

@@ -34,8 +34,8 @@ def python_include() -> Path:
     if not (include / "Python.h").is_file():
         version = f"{sys.version_info.major}.{sys.version_info.minor}"
         raise MissingPythonHeadersError(
-            f"{include}/Python.h was not found: message packages contain a Python extension module; "
-            f"install it with `sudo apt install python3-dev` (python{version}-dev for a Python that is not the system's)"
+            f"{include}/Python.h was not found: message packages contain a Python extension module; install it with "
+            f"`sudo apt install python3-dev` (python{version}-dev for a Python that is not the system's)"
         )
     return include
 
@@ -47,11 +47,12 @@ class Toolchain:
     cc: list[str]
     cxx: list[str]
     includes: tuple[Path, ...]
+    libraries: tuple[Path, ...]
 
     @classmethod
-    def find(cls, includes: Iterable[Path]) -> Toolchain:
-        """Finds the compilers that CC and CXX name, gcc and g++ by default."""
-        return cls(_command("CC", "gcc"), _command("CXX", "g++"), tuple(includes))
+    def find(cls, includes: Iterable[Path] = (), libraries: Iterable[Path] = ()) -> Toolchain:
+        """Finds the compilers that CC and CXX name, gcc and g++ by default; the folders are where they will look."""
+        return cls(_command("CC", "gcc"), _command("CXX", "g++"), tuple(includes), tuple(libraries))
 
     def _compile(self, source: Path, build: Path) -> Path:
         target = build / source.with_suffix(source.suffix + ".o").name
@@ -63,8 +64,8 @@ class Toolchain:
         _run([*compiler, standard, *flags, *includes, "-c", str(source), "-o", str(target)])
         return target
 
-    def library(self, sources: Iterable[Path], target: Path, build: Path, links: Iterable[str], lib: Iterable[Path]) -> None:
-        """Compiles `sources` into the shared library `target`, linked with the libraries `links` from the folders `lib`."""
+    def library(self, sources: Iterable[Path], target: Path, build: Path, links: Iterable[str]) -> None:
+        """Compiles `sources` into the shared library `target`, linked with the libraries named `links`."""
         objects_folder = build / target.name
         objects_folder.mkdir(parents=True)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -72,7 +73,7 @@ class Toolchain:
             objects = list(pool.map(lambda source: self._compile(source, objects_folder), sources))
         # Libraries lie in <prefix>/lib, extension modules in <prefix>/lib/pythonX.Y/site-packages/<package>.
         rpath = "-Wl,-rpath,$ORIGIN:$ORIGIN/../../.."
-        folders = [f"-L{folder}" for folder in lib]
+        folders = [f"-L{folder}" for folder in self.libraries]
         libraries = [f"-l{name}" for name in links]
         _run([*self.cxx, "-shared", "-s", rpath, *map(str, objects), *folders, *libraries, "-o", str(target)])
 
@@ -83,5 +84,5 @@ def _run(command: list[str]) -> None:
         tail = "\n".join(done.stderr.strip().splitlines()[:_MESSAGE_LINES])
         raise CompilationError(
             f"generated code was refused with exit code {done.returncode}: {shlex.join(command)}\n{tail}\n"
-            "If a header or a library is missing, the ROS wheels are of another version than interfaces/rosidl_wheel/pins.py names."
+            "If a header or a library is missing, the ROS wheels are not those of interfaces/rosidl_wheel/pins.py."
         )
