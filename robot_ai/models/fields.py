@@ -19,7 +19,7 @@ class _UniqueKeyLoader(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
-            mark = self.get_mark()  # type: ignore[no-untyped-call]
+            mark = self.get_mark()
             raise yaml.constructor.ConstructorError(None, None, "aliases (*name) are not allowed in a card", mark)
         return super().compose_node(parent, index)
 

@@ -1,0 +1,1 @@
+"""Networks, written natively in each framework over the same named weights."""

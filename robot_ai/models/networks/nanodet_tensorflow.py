@@ -1,0 +1,105 @@
+"""NanoDet-g in TensorFlow, as a Keras model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from robot_ai.models.networks import nanodet_plan as plan
+
+keras = tf.keras
+layers = keras.layers
+
+
+def _conv(spec: plan.Conv, x: Any) -> Any:
+    """One convolution. TensorFlow's own padding of a strided one is lopsided, so that one is padded beforehand."""
+    pad = spec.kernel // 2
+    if spec.stride > 1:
+        x = layers.ZeroPadding2D(pad)(x)
+    padding = "same" if spec.stride == 1 else "valid"
+    return layers.Conv2D(spec.out_channels, spec.kernel, spec.stride, padding, name=spec.name)(x)
+
+
+def _conv_activate(spec: plan.Conv, x: Any) -> Any:
+    return layers.LeakyReLU(negative_slope=plan.LEAKY_SLOPE)(_conv(spec, x))
+
+
+def _stage(stage: plan.Stage, x: Any) -> Any:
+    """(B, H, W, C) to (B, H / stride, W / stride, 2 C)."""
+    entry = _conv_activate(stage.entry, x)
+    x = entry
+    for reduce, mix in stage.blocks:
+        reduced = _conv_activate(reduce, x)
+        x = layers.Concatenate()([_conv_activate(mix, reduced), reduced])
+    return layers.Concatenate()([_conv_activate(stage.exit, x), entry])
+
+
+class _Pooling(layers.Layer):
+    """Maximum of 3x3 cells with stride 2 and a border of one on every side, which Keras' own layer cannot give."""
+
+    def call(self, x: Any) -> Any:
+        """(B, H, W, C) to (B, H / 2, W / 2, C)."""
+        return tf.nn.max_pool2d(x, ksize=3, strides=2, padding=[[0, 0], [1, 1], [1, 1], [0, 0]])
+
+
+def _backbone(x: Any) -> list[Any]:
+    """(B, H, W, 3) to one feature map per stride."""
+    x = _Pooling()(_conv_activate(plan.STEM, x))
+    features = []
+    for stage in plan.STAGES:
+        x = _stage(stage, x)
+        features.append(x)
+    return features[-len(plan.STRIDES) :]
+
+
+def _neck(features: list[Any]) -> list[Any]:
+    """Adds coarse features to fine ones, then fine ones to coarse ones."""
+    levels = [_conv(spec, x) for spec, x in zip(plan.LATERALS, features, strict=True)]
+    for n in range(len(levels) - 1, 0, -1):
+        levels[n - 1] = layers.Add()([levels[n - 1], layers.UpSampling2D(2, interpolation="bilinear")(levels[n])])
+    for n in range(len(levels) - 1):
+        # Halving bilinearly without antialiasing samples the middle of each 2x2 block: its average.
+        levels[n + 1] = layers.Add()([levels[n + 1], layers.AveragePooling2D(2)(levels[n])])
+    return levels
+
+
+def _head(levels: list[Any]) -> dict[str, Any]:
+    """Predicts class scores and distance distributions for each cell of each level."""
+    outputs = {}
+    for x, (features, prediction), stride in zip(levels, plan.HEADS, plan.STRIDES, strict=True):
+        channels = prediction.out_channels
+        cells = layers.Reshape((-1, channels))(_conv(prediction, _conv_activate(features, x)))
+        outputs[f"scores_{stride}"] = layers.Activation("sigmoid")(cells[..., : plan.NUM_CLASSES])
+        outputs[f"distances_{stride}"] = cells[..., plan.NUM_CLASSES :]
+    return outputs
+
+
+class NanoDetG(keras.Model):
+    """NanoDet-g for COCO's 80 classes; about 3.8 million parameters.
+
+    Input (B, H, W, 3) float32, BGR, normalized; H and W multiples of 32. Outputs, for each stride S in 8, 16, 32:
+    `scores_S` (B, N, 80) after the sigmoid and `distances_S` (B, N, 44), logits of 4 sides x 11 bins, with
+    N = (H / S) * (W / S) cells in row-major order.
+    """
+
+    def __init__(self) -> None:
+        image = keras.Input((None, None, 3), name="image")
+        super().__init__(inputs=image, outputs=_head(_neck(_backbone(image))))
+
+    def load_tensors(self, tensors: Mapping[str, NDArray[Any]]) -> None:
+        """Takes the weights from nanodet_g.safetensors, whose kernels are (out, in, height, width).
+
+        Raises ValueError when a tensor is missing, surplus or of the wrong shape.
+        """
+        wanted = {f"{conv.name}.{part}" for conv in plan.convolutions() for part in ("weight", "bias")}
+        if wanted != set(tensors):
+            raise ValueError(
+                f"missing tensors: {sorted(wanted - set(tensors))}; surplus tensors: {sorted(set(tensors) - wanted)}"
+            )
+        for conv in plan.convolutions():
+            kernel = tensors[f"{conv.name}.weight"].astype(np.float32).transpose(2, 3, 1, 0)
+            self.get_layer(conv.name).set_weights([kernel, tensors[f"{conv.name}.bias"].astype(np.float32)])
