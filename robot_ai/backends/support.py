@@ -1,0 +1,146 @@
+"""What backends share: frameworks, devices, networks, weights and the checks around a forward pass."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robot_ai.backends.errors import ArtifactLoadError, DeviceError, InferenceError, MissingFrameworkError
+from robot_ai.backends.protocol import Tensors, TensorSpec
+from robot_ai.models.card import Artifact
+
+
+def import_framework(module: str, backend: str) -> ModuleType:
+    """Imports a framework. Raises MissingFrameworkError, which names the pip extra."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        if error.name is not None and error.name.partition(".")[0] != module:
+            problem = f"is installed but cannot be imported ({error})"
+        else:
+            problem = "is not installed"
+        raise MissingFrameworkError(
+            f"backend '{backend}' needs the Python package '{module}', which {problem}. "
+            f"Install it with: pip install 'robot_ai[{backend}]'"
+        ) from error
+
+
+def parse_device(device: str) -> tuple[str, int | None]:
+    """Splits `auto`, `cpu`, `cuda` or `cuda:N` into its kind and its index. Raises DeviceError."""
+    match = re.fullmatch(r"(auto|cpu)|(cuda)(?::(\d{1,3}))?", device)
+    if match is None:
+        raise DeviceError(f"device is '{device}'; expected auto, cpu or cuda:N, such as cuda:0")
+    if match[1]:
+        return match[1], None
+    return "cuda", int(match[3] or 0)
+
+
+def choose_device(device: str, gpus: int, framework: str) -> int | None:
+    """The index of the GPU to use, or None for the CPU, given how many GPUs the framework sees. Raises DeviceError."""
+    kind, index = parse_device(device)
+    if kind == "cpu" or (kind == "auto" and gpus == 0):
+        return None
+    index = index or 0
+    if index >= gpus:
+        there = f"it sees {gpus}, cuda:0 to cuda:{gpus - 1}" if gpus else "it sees none"
+        raise DeviceError(
+            f"device is '{device}', which {framework} cannot use: {there}. Choose cpu or auto, or install the driver and "
+            f"a build of {framework} with CUDA"
+        )
+    return index
+
+
+def check_threads(threads: int) -> None:
+    """Raises DeviceError for a negative number of threads."""
+    if threads < 0:
+        raise DeviceError(f"threads is {threads}; expected 0 for the framework's default, or a positive number")
+
+
+def import_network(artifact: Artifact, base: type, backend: str) -> Any:
+    """Imports the class that an artifact's `network` names; it must derive from `base`. Raises ArtifactLoadError."""
+    reference = artifact.network
+    if reference is None:
+        raise ArtifactLoadError(
+            f"artifact '{backend}' has weights but no 'network'; expected package.module:Class. Add it to the card"
+        )
+    module, _, name = reference.partition(":")
+    try:
+        network = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ArtifactLoadError(
+            f"artifact '{backend}': network '{reference}' cannot be imported ({error}). Install the package that holds "
+            "it or correct the card"
+        ) from error
+    if not (isinstance(network, type) and issubclass(network, base)):
+        raise ArtifactLoadError(
+            f"artifact '{backend}': network '{reference}' is {network!r}; expected a subclass of "
+            f"{base.__module__}.{base.__qualname__}"
+        )
+    return network
+
+
+def weights_file(artifact: Artifact, backend: str, suffixes: Sequence[str]) -> Path:
+    """The artifact's file, whose name must end in one of `suffixes`. Raises ArtifactLoadError."""
+    if artifact.path is None or artifact.path.suffix not in suffixes:
+        raise ArtifactLoadError(
+            f"artifact '{backend}' names {artifact.path or 'no file'}; this backend loads {' and '.join(suffixes)} files"
+        )
+    return artifact.path
+
+
+def read_safetensors(path: Path) -> dict[str, NDArray[Any]]:
+    """Reads a safetensors file, a format that cannot carry code. Raises ArtifactLoadError."""
+    import safetensors.numpy
+
+    try:
+        tensors: dict[str, NDArray[Any]] = safetensors.numpy.load_file(path)
+    except (safetensors.SafetensorError, OSError, TypeError, KeyError) as error:
+        raise ArtifactLoadError(f"{path} is not a readable safetensors file: {error}. Restore it") from error
+    return tensors
+
+
+def check_inputs(specs: Sequence[TensorSpec], tensors: Tensors) -> int:
+    """Compares input arrays with what the network expects and returns the batch size. Raises InferenceError."""
+    if tensors.keys() != {spec.name for spec in specs}:
+        raise InferenceError(
+            f"inputs are {sorted(tensors)}; expected {', '.join(str(spec) for spec in specs)}. Give every input by name"
+        )
+    batches = set()
+    for spec in specs:
+        array = tensors[spec.name]
+        if not isinstance(array, np.ndarray) or not _fits(array, spec):
+            raise InferenceError(f"input '{spec.name}' is {_describe(array)}; expected {spec}, with a batch of 1 or more")
+        batches.add(len(array))
+    if len(batches) != 1:
+        raise InferenceError(f"inputs have batches of {sorted(batches)}; expected one size")
+    return int(batches.pop())
+
+
+def check_outputs(specs: Sequence[TensorSpec], outputs: Mapping[str, NDArray[Any]], where: str) -> None:
+    """Compares the network's outputs with the card's. Raises ArtifactLoadError, which shows both."""
+    if all(spec.name in outputs and _fits(outputs[spec.name], spec) for spec in specs):
+        return
+    given = "; ".join(f"{name} {_describe(array)}" for name, array in outputs.items())
+    raise ArtifactLoadError(
+        f"{where}: the network gives {given}; the card says {'; '.join(str(spec) for spec in specs)}. Correct 'outputs'"
+    )
+
+
+def _fits(array: NDArray[Any], spec: TensorSpec) -> bool:
+    return (
+        array.dtype == spec.dtype
+        and array.ndim == len(spec.shape)
+        and len(array) > 0
+        and all(want is None or have == want for have, want in zip(array.shape, spec.shape, strict=True))
+    )
+
+
+def _describe(value: object) -> str:
+    return f"{value.shape} {value.dtype}" if isinstance(value, np.ndarray) else f"a {type(value).__name__}"
