@@ -1,0 +1,181 @@
+"""camera_detector: images in, Detection2DArray out, over any backend."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.clock import Clock, ClockType
+from std_srvs.srv import SetBool
+
+from robot_ai.nodes.camera_detector_parameters import CameraDetectorParameters
+from robot_ai.pipeline.image_detector import ImageDetector
+from robot_ai.pipeline.ledger import DropCause
+from robot_ai.pipeline.worker import FrameWorker, Stages
+from robot_ai.ros.camera_port import CameraPort
+from robot_ai.ros.diagnostics import ERROR, OK, WARN, Status, to_array
+from robot_ai.ros.errors import WorkerStuckError
+from robot_ai.ros.images import image_to_bgr
+from robot_ai.ros.lifecycle import SafeLifecycleNode, run
+from robot_ai.ros.parameters import NodeParameters
+
+DIAGNOSTICS_PERIOD = 1.0
+QOS_CHECK_PERIOD = 0.25
+# Deactivation waits this long, in seconds, for the forward pass under way.
+STOP_TIMEOUT = 10.0
+
+
+class CameraDetector(SafeLifecycleNode):
+    """One model for one or several cameras. Topics, services and parameters: docs/camera_detector.md."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__("camera_detector", **kwargs)
+        self._detector: ImageDetector | None = None
+        self._worker: FrameWorker | None = None
+        self._ports: dict[str, CameraPort] = {}
+        self._enabled = True
+        self._version = 0
+        self._parameters = NodeParameters(
+            self,
+            CameraDetectorParameters,
+            is_configured=lambda: self.is_configured,
+            validate=self._validate,
+            changed=self._announce,
+        )
+        # Wall-clock timers: diagnostics go on while simulated time stands still.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self.create_timer(DIAGNOSTICS_PERIOD, self._publish_diagnostics, clock=steady)
+        self.create_timer(QOS_CHECK_PERIOD, self._check_ports, clock=steady)
+        self.create_service(SetBool, "~/enable", self._on_enable)
+
+    def configure(self) -> None:
+        """Loads and warms up the model, creates the publishers."""
+        values = self._parameters.values
+        if values.threads:
+            cv2.setNumThreads(values.threads)
+        self._detector = ImageDetector.load(values.model, values.backend, values.device, values.threads)
+        self._detector.check(values.settings)
+        for camera in values.cameras or ("",):
+            self._ports[camera] = CameraPort(self, camera, values.image_transport)
+        self._version += 1
+        self.get_logger().info(
+            f"{self._detector.card.name} loaded in {values.backend} on {self._detector.device} for "
+            f"{', '.join(values.cameras) or 'one camera'}"
+        )
+
+    def activate(self) -> None:
+        """Announces the model, starts the worker and listens."""
+        stages = Stages(self._decode, self._detect, self._publish)
+        accounts = {camera: port.account for camera, port in self._ports.items()}
+        self._worker = FrameWorker(accounts, stages, self._complain)
+        self._worker.start()
+        self._announce()
+        for port in self._ports.values():
+            port.subscribe(self._worker.submit, self._gate)
+
+    def deactivate(self) -> None:
+        """Stops listening and lets the batch under way end; the model stays loaded."""
+        for port in self._ports.values():
+            port.unsubscribe()
+        worker, self._worker = self._worker, None
+        if worker is not None and not worker.stop(STOP_TIMEOUT):
+            # The native call cannot be ended from outside: its thread keeps the model, which must not be closed.
+            self._detector = None
+            raise WorkerStuckError(
+                f"a forward pass did not end within {STOP_TIMEOUT:.0f} s; its thread is abandoned. Configure again"
+            )
+
+    def release(self) -> None:
+        """Frees model and topics."""
+        try:
+            self.deactivate()
+        finally:
+            for port in self._ports.values():
+                port.destroy()
+            self._ports.clear()
+            detector, self._detector = self._detector, None
+            if detector is not None:
+                detector.close()
+
+    def _validate(self, values: CameraDetectorParameters) -> None:
+        values.check()
+        if self._detector is not None:
+            self._detector.check(values.settings)
+
+    def _gate(self) -> tuple[bool, float]:
+        return self._enabled, self._parameters.values.max_rate
+
+    def _decode(self, message: Any) -> Any:
+        return image_to_bgr(message, self._parameters.values.max_image_pixels)
+
+    def _detect(self, images: Any) -> Any:
+        assert self._detector is not None, "the worker runs only while a model is loaded"
+        return self._detector.detect(images, self._parameters.values.settings)
+
+    def _publish(self, camera: str, message: Any, image: Any, detections: Any) -> None:
+        self._ports[camera].publish(message, image, detections)
+
+    def _complain(self, camera: str, cause: DropCause, error: Exception) -> None:
+        text = f"frame{f' of {camera}' if camera else ''} dropped ({cause.value}): {error}"
+        if cause is DropCause.MALFORMED:
+            self.get_logger().warning(text, throttle_duration_sec=5.0)
+        else:
+            self.get_logger().error(text, throttle_duration_sec=5.0)
+
+    def _announce(self) -> None:
+        if self._detector is None or self._worker is None:
+            return
+        card = self._detector.card
+        confidence = self._parameters.values.settings.confidence
+        threshold = card.thresholds.confidence if confidence is None else confidence
+        for port in self._ports.values():
+            port.announce(card, self._detector.backend_name, threshold, self._version)
+
+    def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        self._enabled = request.data
+        response.success = True
+        response.message = "detection is on" if self._enabled else "detection is off: frames are counted as disabled"
+        self.get_logger().info(response.message)
+        return response
+
+    def _check_ports(self) -> None:
+        for port in self._ports.values():
+            port.check()
+
+    def _publish_diagnostics(self) -> None:
+        name = self.get_fully_qualified_name().lstrip("/")
+        statuses = [self._describe_model(name)]
+        for camera, port in self._ports.items():
+            status = Status(f"{name}: {camera or 'camera'}", camera)
+            port.describe(status)
+            statuses.append(status)
+        self._diagnostics.publish(to_array(statuses, self.get_clock().now().to_msg()))
+
+    def _describe_model(self, name: str) -> Status:
+        values = self._parameters.values
+        status = Status(f"{name}: model", values.model)
+        status.values = {
+            "state": self.state_label,
+            "backend": values.backend,
+            "model": values.model,
+            "device": self._detector.device if self._detector else values.device,
+            "enabled": str(self._enabled).lower(),
+        }
+        if self.last_error:
+            status.find(ERROR, self.last_error)
+        elif self._worker is None:
+            status.find(WARN if values.autostart else OK, f"not active: {self.state_label}")
+        elif not self._enabled:
+            status.find(WARN, "switched off by the enable service")
+        return status
+
+
+def main(args: list[str] | None = None) -> int:
+    """Runs the node."""
+    return run(CameraDetector, args)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

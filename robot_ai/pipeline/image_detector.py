@@ -1,0 +1,112 @@
+"""Images through one loaded model: preprocess, forward pass, postprocess."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robot_ai.backends.protocol import Backend
+from robot_ai.backends.registry import create
+from robot_ai.models.card import ModelCard
+from robot_ai.models.find import find_model
+from robot_ai.perception.detections import Detections
+from robot_ai.perception.nms import class_mask, suppress
+from robot_ai.perception.preprocess import ImagePreprocessor
+from robot_ai.perception.resize import Placement
+
+# Frameworks compile, pick kernels and allocate in their first passes.
+WARM_UP_PASSES = 2
+
+
+@dataclass(frozen=True)
+class DetectionSettings:
+    """What may change between two frames. None takes the model card's value; an empty filter lets every class pass."""
+
+    confidence: float | None = None
+    iou: float | None = None
+    max_detections: int | None = None
+    class_filter: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class DetectionResult:
+    """Detections per image, in order, and the seconds that each stage took for the whole batch."""
+
+    detections: list[Detections]
+    durations: dict[str, float] = field(default_factory=dict)
+
+
+class ImageDetector:
+    """A model card and its loaded backend, ready to detect. Used from one thread at a time."""
+
+    def __init__(self, card: ModelCard, backend_name: str, backend: Backend) -> None:
+        self.card = card
+        self.backend_name = backend_name
+        self._backend = backend
+        self._input = card.input_for(backend_name)
+        self._preprocess = ImagePreprocessor(self._input)
+        self._decoder = card.create_decoder()
+
+    @classmethod
+    def load(cls, model: str, backend_name: str, device: str = "auto", threads: int = 0) -> ImageDetector:
+        """Finds the model's card, loads it into the backend and warms it up.
+
+        Raises a ModelError, ModelCardError or BackendError that says what is wrong and what to do.
+        """
+        backend = create(backend_name)
+        card = ModelCard.load(find_model(model), backends=[backend_name])
+        backend.load(card, device, threads)
+        detector = cls(card, backend_name, backend)
+        grey = np.full((detector._input.height, detector._input.width, 3), 114, np.uint8)
+        for _ in range(WARM_UP_PASSES):
+            detector.detect([grey], DetectionSettings())
+        return detector
+
+    @property
+    def device(self) -> str:
+        """The device that the backend really uses."""
+        return self._backend.device
+
+    def check(self, settings: DetectionSettings) -> None:
+        """Raises UnknownLabelError when the settings name a class that the model does not know."""
+        class_mask(self.card.labels, settings.class_filter)
+
+    def detect(self, images: Sequence[NDArray[np.uint8]], settings: DetectionSettings) -> DetectionResult:
+        """Detects in a batch of BGR images (H, W, 3) uint8 of any sizes, in one forward pass.
+
+        Raises InferenceError when the backend fails and NonFiniteOutputError when it gives NaN or infinity.
+        """
+        started = time.perf_counter()
+        batch, placements = self._preprocess(images)
+        preprocessed = time.perf_counter()
+        outputs = self._backend.infer({self._input.name: batch})
+        inferred = time.perf_counter()
+        detections = [self._postprocess(outputs, i, placement, settings) for i, placement in enumerate(placements)]
+        durations = {
+            "preprocess": preprocessed - started,
+            "forward": inferred - preprocessed,
+            "postprocess": time.perf_counter() - inferred,
+        }
+        return DetectionResult(detections, durations)
+
+    def close(self) -> None:
+        """Releases the backend."""
+        self._backend.close()
+
+    def _postprocess(
+        self, outputs: dict[str, NDArray[np.generic]], item: int, placement: Placement, settings: DetectionSettings
+    ) -> Detections:
+        defaults = self.card.thresholds
+        confidence = defaults.confidence if settings.confidence is None else settings.confidence
+        candidates = self._decoder.decode(outputs, item, confidence)
+        kept = suppress(
+            candidates,
+            defaults.iou if settings.iou is None else settings.iou,
+            defaults.max_detections if settings.max_detections is None else settings.max_detections,
+            class_mask(self.card.labels, settings.class_filter),
+        )
+        return Detections(placement.to_source(kept.xyxy), kept.scores, kept.class_indices, self.card.labels)

@@ -1,0 +1,144 @@
+"""The thread that takes frames from the slots and answers each of them."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robot_ai.perception.detections import Detections
+from robot_ai.pipeline.image_detector import DetectionResult
+from robot_ai.pipeline.latency import StageLatencies
+from robot_ai.pipeline.ledger import DropCause, FrameLedger
+from robot_ai.pipeline.slots import NewestSlots
+
+Image = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A message on its way: monotonic time of its arrival in seconds, and seconds from its stamp to its arrival.
+
+    `transport` is None when the stamp cannot be compared with our clock.
+    """
+
+    message: Any
+    arrived: float
+    transport: float | None
+
+
+@dataclass(frozen=True)
+class Stages:
+    """What the worker calls, in this order. `decode` raises ImageError; anything may raise, and a frame is counted."""
+
+    decode: Callable[[Any], Image]
+    detect: Callable[[Sequence[Image]], DetectionResult]
+    publish: Callable[[str, Any, Image, Detections], None]
+
+
+@dataclass(frozen=True)
+class SourceAccount:
+    """The books of one source."""
+
+    ledger: FrameLedger
+    latencies: StageLatencies
+
+
+class FrameWorker:
+    """Runs the stages in a thread of its own, all sources' newest frames in one batch.
+
+    A frame ends in its source's ledger, whatever happens to it; `complain(source, cause, error)` is told of each one
+    that was dropped for a fault.
+    """
+
+    def __init__(
+        self,
+        accounts: Mapping[str, SourceAccount],
+        stages: Stages,
+        complain: Callable[[str, DropCause, Exception], None],
+    ) -> None:
+        self._accounts = accounts
+        self._stages = stages
+        self._complain = complain
+        self._slots: NewestSlots[str, Frame] = NewestSlots(list(accounts))
+        self._thread = threading.Thread(target=self._run, name="frame_worker", daemon=True)
+
+    def start(self) -> None:
+        """Starts the thread."""
+        self._thread.start()
+
+    def submit(self, source: str, frame: Frame) -> None:
+        """Hands over a frame that the ledger has received; never waits. An older frame that still waits is stale."""
+        displaced = self._slots.put(source, frame)
+        if displaced is frame:
+            self._accounts[source].ledger.drop(DropCause.DISABLED)
+        elif displaced is not None:
+            self._accounts[source].ledger.drop(DropCause.STALE)
+
+    def stop(self, timeout: float) -> bool:
+        """Ends the thread after the batch it is at; frames that still wait count as disabled.
+
+        Returns whether the thread ended within `timeout` seconds.
+        """
+        for source, _ in self._slots.close():
+            self._accounts[source].ledger.drop(DropCause.DISABLED)
+        if self._thread.is_alive():
+            self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while not self._slots.closed:
+            batch = self._slots.take_all()
+            if batch:
+                self._process(batch)
+
+    def _process(self, batch: Sequence[tuple[str, Frame]]) -> None:
+        decoded: list[tuple[str, Frame, Image, dict[str, float]]] = []
+        for source, frame in batch:
+            started = time.perf_counter()
+            durations = {"queue": time.monotonic() - frame.arrived}
+            if frame.transport is not None:
+                durations["transport"] = frame.transport
+            try:
+                image = self._stages.decode(frame.message)
+            # ImageError names the fault; a decoder library may raise anything on hostile bytes, and the node outlives it.
+            except Exception as error:  # noqa: BLE001
+                self._drop(source, DropCause.MALFORMED, error)
+                continue
+            durations["decode"] = time.perf_counter() - started
+            decoded.append((source, frame, image, durations))
+        if decoded:
+            self._detect(decoded)
+
+    def _detect(self, decoded: Sequence[tuple[str, Frame, Image, dict[str, float]]]) -> None:
+        try:
+            result = self._stages.detect([image for _, _, image, _ in decoded])
+        # A framework may raise anything; its failure is counted and the next frame tried.
+        except Exception as error:  # noqa: BLE001
+            for source, *_ in decoded:
+                self._drop(source, DropCause.FAILED, error)
+            return
+        for (source, frame, image, durations), detections in zip(decoded, result.detections, strict=True):
+            started = time.perf_counter()
+            try:
+                self._stages.publish(source, frame.message, image, detections)
+            # The middleware refuses a publish while the node shuts down, among other things.
+            except Exception as error:  # noqa: BLE001
+                self._drop(source, DropCause.FAILED, error)
+                continue
+            durations.update(result.durations, publish=time.perf_counter() - started)
+            self._accounts[source].latencies.add(durations)
+            self._accounts[source].ledger.publish(time.monotonic())
+
+    def _drop(self, source: str, cause: DropCause, error: Exception) -> None:
+        self._accounts[source].ledger.drop(cause)
+        try:
+            self._complain(source, cause, error)
+        except Exception:  # noqa: BLE001 - a failing log must not end the worker
+            logging.getLogger(__name__).exception("cannot report a dropped frame")

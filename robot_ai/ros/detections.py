@@ -1,0 +1,50 @@
+"""Detections and model cards to vision_msgs."""
+
+from __future__ import annotations
+
+from std_msgs.msg import Header
+from vision_msgs.msg import (
+    Detection2D,
+    Detection2DArray,
+    LabelInfo,
+    ObjectHypothesisWithPose,
+    VisionClass,
+    VisionInfo,
+)
+
+from robot_ai.models.card import ModelCard
+from robot_ai.perception.detections import Detections
+
+
+def to_detection_array(detections: Detections, header: Header) -> Detection2DArray:
+    """Converts detections into a message under the source's header; class_id is the label's name."""
+    message = Detection2DArray(header=header)
+    names = detections.names
+    scores = detections.scores.tolist()
+    for name, score, (left, top, right, bottom) in zip(names, scores, detections.xyxy.tolist(), strict=True):
+        hypothesis = ObjectHypothesisWithPose()
+        hypothesis.hypothesis.class_id = name
+        hypothesis.hypothesis.score = score
+        detection = Detection2D(header=header, results=[hypothesis])
+        detection.bbox.center.position.x = (left + right) / 2
+        detection.bbox.center.position.y = (top + bottom) / 2
+        detection.bbox.size_x = right - left
+        detection.bbox.size_y = bottom - top
+        message.detections.append(detection)
+    return message
+
+
+def to_label_info(card: ModelCard, threshold: float, header: Header) -> LabelInfo:
+    """The model's classes, by index, and the confidence threshold in force."""
+    classes = [VisionClass(class_id=index, class_name=label) for index, label in enumerate(card.labels)]
+    return LabelInfo(header=header, class_map=classes, threshold=threshold)
+
+
+def to_vision_info(card: ModelCard, backend: str, label_info_topic: str, version: int, header: Header) -> VisionInfo:
+    """Which model speaks; `version` grows with every change, `database_location` is the topic of the labels."""
+    return VisionInfo(
+        header=header,
+        method=f"{card.name} {card.version} ({backend})",
+        database_location=label_info_topic,
+        database_version=version,
+    )

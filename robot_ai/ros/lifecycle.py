@@ -1,0 +1,170 @@
+"""What every lifecycle node of this package has in common: safe transitions, autostart, the process's main loop."""
+
+from __future__ import annotations
+
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import rclpy
+from lifecycle_msgs.msg import State
+from rclpy.exceptions import (
+    InvalidParameterException,
+    InvalidParameterTypeException,
+    InvalidParameterValueException,
+    ParameterUninitializedException,
+)
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.signals import SignalHandlerOptions
+
+from robot_ai.errors import RobotAIError
+
+_CONFIGURED = {State.PRIMARY_STATE_INACTIVE, State.PRIMARY_STATE_ACTIVE, State.TRANSITION_STATE_ACTIVATING,
+               State.TRANSITION_STATE_DEACTIVATING}  # fmt: skip
+
+_REFUSABLE = ("configure", "activate")
+
+
+class SafeLifecycleNode(LifecycleNode, ABC):
+    """A lifecycle node whose transitions fail with a logged reason, never with a dead process.
+
+    Subclasses implement `configure`, `activate`, `deactivate` and `release`, which raise to refuse. `release` frees
+    whatever exists, in any state, and is called by cleanup, shutdown and after an error.
+    """
+
+    def __init__(self, name: str, **kwargs: Any) -> None:
+        super().__init__(name, **kwargs)
+        self.last_error = ""
+        self._guard_change_state()
+
+    @abstractmethod
+    def configure(self) -> None:
+        """Allocates: models, publishers, subscriptions."""
+
+    @abstractmethod
+    def activate(self) -> None:
+        """Starts work; short."""
+
+    @abstractmethod
+    def deactivate(self) -> None:
+        """Stops work; what was allocated stays."""
+
+    @abstractmethod
+    def release(self) -> None:
+        """Frees everything, from any state."""
+
+    @property
+    def state_label(self) -> str:
+        """The current state's name."""
+        return str(self._state_machine.current_state[1])
+
+    @property
+    def is_configured(self) -> bool:
+        """Whether the node is inactive, active or on its way between the two."""
+        return self._state_machine.current_state[0] in _CONFIGURED
+
+    def autostart(self) -> bool:
+        """Configures and activates; returns whether that succeeded."""
+        success = TransitionCallbackReturn.SUCCESS
+        return self.trigger_configure() == success and self.trigger_activate() == success
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Runs `configure`; a refusal leaves the node unconfigured with nothing allocated."""
+        result = self._attempt("configure", self.configure)
+        if result != TransitionCallbackReturn.SUCCESS:
+            self._attempt("clean up", self.release, keep_error=True)
+        return result
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Runs `activate`."""
+        return self._attempt("activate", self.activate)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Runs `deactivate`."""
+        return self._attempt("deactivate", self.deactivate)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Runs `release`."""
+        return self._attempt("clean up", self.release)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Runs `release`."""
+        return self._attempt("shut down", self.release)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Frees everything and returns to unconfigured, from where the node can be configured again."""
+        return self._attempt("recover", self.release, keep_error=True)
+
+    def _attempt(self, what: str, action: Callable[[], None], keep_error: bool = False) -> TransitionCallbackReturn:
+        """A known fault in configure or activate is a FAILURE, which keeps the previous state; anything else an ERROR,
+        which runs on_error. rclpy turns an exception into ERROR as well, but swallows its text.
+        """
+        try:
+            action()
+        except RobotAIError as error:
+            self._say(f"cannot {what}: {error}")
+            return TransitionCallbackReturn.FAILURE if what in _REFUSABLE else TransitionCallbackReturn.ERROR
+        except Exception as error:  # noqa: BLE001 - whatever a framework raised, the node lives and says it
+            self._say(f"cannot {what}: {type(error).__name__}: {error}")
+            return TransitionCallbackReturn.ERROR
+        if not keep_error:
+            self.last_error = ""
+        return TransitionCallbackReturn.SUCCESS
+
+    def _say(self, reason: str) -> None:
+        self.last_error = reason
+        self.get_logger().error(reason)
+
+    def _guard_change_state(self) -> None:
+        """Answers an impossible transition with success=False.
+
+        In Jazzy's rclpy it raises out of the service callback and ends the process.
+        """
+        service = self._service_change_state
+        change_state = service.callback
+
+        def guarded(request: Any, response: Any) -> Any:
+            try:
+                return change_state(request, response)
+            except rclpy._rclpy_pybind11.RCLError as error:
+                self.get_logger().warning(f"transition refused in state '{self.state_label}': {error}")
+                response.success = False
+                return response
+
+        service.callback = guarded
+
+
+def run(create_node: Callable[[], SafeLifecycleNode], args: list[str] | None = None) -> int:
+    """Runs one node until SIGINT, SIGTERM or a shutdown of its context; the exit code of the process.
+
+    A node that cannot even be created (an impossible parameter value) is one line on stderr and exit code 1.
+    """
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.ALL)
+    try:
+        node = create_node()
+    except (
+        RobotAIError,
+        InvalidParameterException,
+        InvalidParameterTypeException,
+        InvalidParameterValueException,
+        ParameterUninitializedException,
+    ) as error:
+        print(f"robot_ai: cannot start: {error}", file=sys.stderr)  # noqa: T201 - there is no node to log with
+        rclpy.try_shutdown()
+        return 1
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    try:
+        if node.get_parameter("autostart").value:
+            node.autostart()
+        executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        executor.shutdown(timeout_sec=1.0)
+        node.release()
+        node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
