@@ -36,7 +36,7 @@ class CameraDetector(SafeLifecycleNode):
         self._ports: dict[str, CameraPort] = {}
         self._enabled = True
         self._version = 0
-        self._parameters = NodeParameters(
+        self._settings = NodeParameters(
             self,
             CameraDetectorParameters,
             is_configured=lambda: self.is_configured,
@@ -52,7 +52,7 @@ class CameraDetector(SafeLifecycleNode):
 
     def configure(self) -> None:
         """Loads and warms up the model, creates the publishers."""
-        values = self._parameters.values
+        values = self._settings.values
         if values.threads:
             cv2.setNumThreads(values.threads)
         self._detector = ImageDetector.load(values.model, values.backend, values.device, values.threads)
@@ -105,14 +105,14 @@ class CameraDetector(SafeLifecycleNode):
             self._detector.check(values.settings)
 
     def _gate(self) -> tuple[bool, float]:
-        return self._enabled, self._parameters.values.max_rate
+        return self._enabled, self._settings.values.max_rate
 
     def _decode(self, message: Any) -> Any:
-        return image_to_bgr(message, self._parameters.values.max_image_pixels)
+        return image_to_bgr(message, self._settings.values.max_image_pixels)
 
     def _detect(self, images: Any) -> Any:
         assert self._detector is not None, "the worker runs only while a model is loaded"
-        return self._detector.detect(images, self._parameters.values.settings)
+        return self._detector.detect(images, self._settings.values.settings)
 
     def _publish(self, camera: str, message: Any, image: Any, detections: Any) -> None:
         self._ports[camera].publish(message, image, detections)
@@ -128,7 +128,7 @@ class CameraDetector(SafeLifecycleNode):
         if self._detector is None or self._worker is None:
             return
         card = self._detector.card
-        confidence = self._parameters.values.settings.confidence
+        confidence = self._settings.values.settings.confidence
         threshold = card.thresholds.confidence if confidence is None else confidence
         for port in self._ports.values():
             port.announce(card, self._detector.backend_name, threshold, self._version)
@@ -154,7 +154,7 @@ class CameraDetector(SafeLifecycleNode):
         self._diagnostics.publish(to_array(statuses, self.get_clock().now().to_msg()))
 
     def _describe_model(self, name: str) -> Status:
-        values = self._parameters.values
+        values = self._settings.values
         status = Status(f"{name}: model", values.model)
         status.values = {
             "state": self.state_label,
