@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 from robot_ai.models.card import CARD_FILE
 from robot_ai.models.errors import ModelNotFoundError
+from robot_ai.share import share_directories
 
 ENVIRONMENT_VARIABLE = "ROBOT_AI_MODELS"
-_SHARE = Path("share") / "robot_ai" / "models"
 
 
 def model_directories() -> list[Path]:
@@ -19,9 +18,8 @@ def model_directories() -> list[Path]:
     $ROBOT_AI_MODELS (several, separated by `os.pathsep`), the ament index, the Python prefix, the source checkout.
     """
     named = [Path(entry).expanduser() for entry in os.environ.get(ENVIRONMENT_VARIABLE, "").split(os.pathsep) if entry]
-    checkout = Path(__file__).resolve().parents[2] / "models"
-    places = [*named, *_ament_share(), Path(sys.prefix) / _SHARE, checkout]
-    return list(dict.fromkeys(places))
+    installed = [share / "models" for share in share_directories()]
+    return list(dict.fromkeys([*named, *installed]))
 
 
 def list_models() -> dict[str, Path]:
@@ -62,15 +60,3 @@ def _not_found(problem: str) -> ModelNotFoundError:
         f"{problem}. Models found: {models}. Searched: {places}. Give one of these names, a path to a directory with a "
         f"{CARD_FILE}, or add a place to ${ENVIRONMENT_VARIABLE}"
     )
-
-
-def _ament_share() -> list[Path]:
-    """The package's share directory in a colcon workspace or a distribution, if this Python knows any."""
-    try:
-        from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
-    except ImportError:
-        return []
-    try:
-        return [Path(get_package_share_directory("robot_ai")) / "models"]
-    except (PackageNotFoundError, LookupError, ValueError):
-        return []  # no AMENT_PREFIX_PATH, or robot_ai is not in it

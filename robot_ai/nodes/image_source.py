@@ -13,7 +13,7 @@ from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.timer import Timer
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
-from std_msgs.msg import Header, String
+from std_msgs.msg import Header
 
 from robot_ai.nodes.image_source_parameters import ImageSourceParameters
 from robot_ai.perception.sources import NamedImage, PhotoSource, SourceError, VideoSource, open_source
@@ -26,7 +26,11 @@ _DEPTH = 5
 
 
 class ImageSource(SafeLifecycleNode):
-    """Plays a source at a rate, on `image`, `image/compressed` and `camera_info`; `image_name` says what each is."""
+    """Plays a source at a rate, on `image`, `image/compressed` and `camera_info`.
+
+    `image_name` tells where each image comes from: its stamp, and in `frame_id` the name of the file. Header is the only
+    standard message that holds just a stamp and a string.
+    """
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("image_source", **kwargs)
@@ -54,7 +58,7 @@ class ImageSource(SafeLifecycleNode):
         if values.image_transport != "raw":
             self._cameras["compressed"] = self.create_publisher(CompressedImage, "image/compressed", qos)
         self._cameras["info"] = self.create_publisher(CameraInfo, "camera_info", qos)
-        self._cameras["name"] = self.create_publisher(String, "image_name", qos)
+        self._cameras["name"] = self.create_publisher(Header, "image_name", qos)
 
     def activate(self) -> None:
         """Starts to play."""
@@ -115,7 +119,7 @@ class ImageSource(SafeLifecycleNode):
         if values.width:
             image = cv2.resize(image, (values.width, values.height), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
         header = Header(stamp=self.get_clock().now().to_msg(), frame_id=values.frame_id)
-        self._cameras["name"].publish(String(data=name))
+        self._cameras["name"].publish(Header(stamp=header.stamp, frame_id=name))
         self._cameras["info"].publish(camera_info(image.shape[1], image.shape[0], values.horizontal_fov, header))
         if "compressed" in self._cameras:
             self._cameras["compressed"].publish(compress(image, values.compressed_format, header))

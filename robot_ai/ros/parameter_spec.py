@@ -90,6 +90,23 @@ def specs_of(parameters: type) -> dict[str, ParameterSpec]:
     }
 
 
+def from_text(spec: ParameterSpec, text: str) -> Any:
+    """Reads a value from a command line, in the parameter's type; lists as YAML, `[front, rear]`, or with commas.
+
+    Raises ParameterError when the text is no value of that type.
+    """
+    if isinstance(spec.default, str):
+        return text
+    if isinstance(spec.default, tuple):
+        return [item for part in text.strip("[] ").split(",") if (item := part.strip(" \"'"))]
+    try:
+        if isinstance(spec.default, bool):
+            return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
+        return type(spec.default)(text)
+    except (KeyError, ValueError):
+        raise ParameterError(f"{spec.name} is '{text}'; expected a value of type {spec.type_name}") from None
+
+
 def check_change(
     specs: Mapping[str, ParameterSpec], changes: Mapping[str, Any], current: Any, configured: bool, node_name: str
 ) -> None:

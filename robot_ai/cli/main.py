@@ -1,0 +1,56 @@
+"""The `robot_ai` command: one verb per file of this folder."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib import import_module
+from types import ModuleType
+
+from robot_ai.errors import RobotAIError
+
+VERBS = {
+    "demo": "find objects in photos with real nodes over DDS",
+    "evaluate": "measure a model's average precision on a COCO data set",
+    "docs": "write the generated pages of docs/",
+}
+
+ROS_MODULES = ("rclpy", "sensor_msgs", "vision_msgs", "diagnostic_msgs", "std_msgs")
+
+
+def main(args: list[str] | None = None) -> int:
+    """Runs one verb; a known fault is one line on stderr and exit code 1."""
+    parser = argparse.ArgumentParser(prog="robot_ai", description="Perception for ROS 2 robots.")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    # A verb's module is imported for its own arguments only: some of them import a framework or ROS.
+    chosen = next((word for word in (sys.argv[1:] if args is None else args) if word in VERBS), None)
+    for verb, summary in VERBS.items():
+        subparser = verbs.add_parser(verb, help=summary, description=summary)
+        if verb == chosen:
+            module = _import(verb)
+            module.add_arguments(subparser)
+            subparser.set_defaults(run=module.run)
+    parsed = parser.parse_args(args)
+    try:
+        return int(parsed.run(parsed))
+    except RobotAIError as error:
+        print(f"robot_ai {parsed.verb}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _import(verb: str) -> ModuleType:
+    try:
+        return import_module(f"robot_ai.cli.{verb}")
+    except ModuleNotFoundError as error:
+        if error.name in ROS_MODULES:
+            sys.exit(
+                f"robot_ai {verb} needs ROS 2 ({error.name} is not installed): source your distribution's setup.bash, or "
+                f"run 'make demo', which installs ROS from PyPI"
+            )
+        raise
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,79 @@
+"""Nodes as child processes, for running without `ros2 launch`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+# Seconds that a process gets to end after each signal, before the next, harder one.
+GRACE = 5.0
+
+
+@dataclass(frozen=True)
+class NodeProcess:
+    """A node to run: the module that holds its main and its parameters."""
+
+    name: str
+    module: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def command(self) -> list[str]:
+        """The command line."""
+        arguments = [word for key, value in self.parameters.items() for word in ("-p", f"{key}:={_yaml(value)}")]
+        return [sys.executable, "-m", self.module, "--ros-args", "-r", f"__node:={self.name}", *arguments]
+
+
+def _yaml(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+class ProcessGroup:
+    """Runs nodes until the `with` block is left, by whatever way; then none of them is left running."""
+
+    def __init__(self, nodes: Sequence[NodeProcess], log_directory: Path, environment: Mapping[str, str]) -> None:
+        self._nodes = nodes
+        self._log_directory = log_directory
+        self._environment = {**os.environ, **environment}
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+
+    def __enter__(self) -> ProcessGroup:
+        self._log_directory.mkdir(parents=True, exist_ok=True)
+        for node in self._nodes:
+            with self.log_file(node.name).open("wb") as log:
+                # A session of its own: a Ctrl-C at the terminal reaches the parent alone, which ends them in order.
+                self._running[node.name] = subprocess.Popen(
+                    node.command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    env=self._environment,
+                    start_new_session=True,
+                )
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+            left = [process for process in self._running.values() if process.poll() is None]
+            for process in left:
+                process.send_signal(stop)
+            deadline = time.monotonic() + GRACE
+            while any(process.poll() is None for process in left) and time.monotonic() < deadline:
+                time.sleep(0.02)
+
+    def log_file(self, name: str) -> Path:
+        """Where a node's output goes."""
+        return self._log_directory / f"{name}.log"
+
+    def ended(self) -> dict[str, int]:
+        """The nodes that have ended, with their exit codes."""
+        codes = {name: process.poll() for name, process in self._running.items()}
+        return {name: code for name, code in codes.items() if code is not None}
