@@ -1,0 +1,48 @@
+# A newcomer's two commands are `make demo` and `make test`; everything runs in .venv, which tools/bootstrap.py builds.
+PYTHON ?= python3
+BACKEND ?= pytorch
+# More arguments for the demo, such as DEMO_ARGS="--help".
+DEMO_ARGS ?=
+
+# The first Python of the PATH only builds .venv; one that was asked for must also be the one in it.
+ENSURE = $(PYTHON) tools/bootstrap.py ensure $(if $(filter file,$(origin PYTHON)),,--this-python)
+RUN = $(PYTHON) tools/bootstrap.py run --
+
+.PHONY: help demo test lint bench docs clean
+
+help:
+	@echo "make demo                       find objects in photos, with PyTorch"
+	@echo "make demo BACKEND=tensorflow    the same with TensorFlow"
+	@echo "make test                       linters, types and all tests"
+	@echo "make lint                       linters and types only"
+	@echo "make bench                      measure speed; writes docs/benchmarks.md"
+	@echo "make docs                       write the generated pages of docs/"
+	@echo "make clean                      remove .venv and everything generated"
+	@echo "PYTHON=python3.12 chooses the Python that builds .venv (3.10 to 3.13)."
+
+demo:
+	@$(ENSURE) ros demo $(BACKEND)
+	@$(RUN) robot_ai demo --backend $(BACKEND) $(DEMO_ARGS)
+
+test: lint
+	@$(ENSURE) ros demo test pytorch tensorflow
+	$(RUN) python -m pytest
+
+lint:
+	@$(ENSURE) ros demo test pytorch tensorflow
+	$(RUN) ruff check
+	$(RUN) ruff format --check
+	$(RUN) mypy
+	$(RUN) mypy tools interfaces/rosidl_wheel
+
+bench:
+	@$(ENSURE) ros demo test pytorch tensorflow
+	$(RUN) python -m bench
+
+docs:
+	@$(ENSURE) ros
+	$(RUN) robot_ai docs --write
+
+clean:
+	rm -rf .venv out build *.egg-info .mypy_cache .ruff_cache .hypothesis interfaces/*/build
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
