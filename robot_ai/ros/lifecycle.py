@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -23,6 +24,9 @@ from robot_ai.errors import RobotAIError
 
 _CONFIGURED = {State.PRIMARY_STATE_INACTIVE, State.PRIMARY_STATE_ACTIVE, State.TRANSITION_STATE_ACTIVATING,
                State.TRANSITION_STATE_DEACTIVATING}  # fmt: skip
+
+# Longest time, in seconds, from a signal to the start of the shutdown.
+SIGNAL_LATENCY = 0.2
 
 _REFUSABLE = ("configure", "activate")
 
@@ -141,7 +145,11 @@ def run(create_node: Callable[[], SafeLifecycleNode], args: list[str] | None = N
 
     A node that cannot even be created (an impossible parameter value) is one line on stderr and exit code 1.
     """
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.ALL)
+    # rclpy's own handlers invalidate the context at once, under the worker that still publishes its last frame.
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    stopping: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda received, _: stopping.append(received))
     try:
         node = create_node()
     except (
@@ -159,12 +167,14 @@ def run(create_node: Callable[[], SafeLifecycleNode], args: list[str] | None = N
     try:
         if node.get_parameter("autostart").value:
             node.autostart()
-        executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
+        # A signal is only seen between two waits.
+        while not stopping and rclpy.ok():
+            executor.spin_once(timeout_sec=SIGNAL_LATENCY)
+    except ExternalShutdownException:
         pass
     finally:
-        executor.shutdown(timeout_sec=1.0)
         node.release()
+        executor.shutdown(timeout_sec=1.0)
         node.destroy_node()
         rclpy.try_shutdown()
     return 0
