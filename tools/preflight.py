@@ -52,7 +52,7 @@ def check_python(version: tuple[int, int] = sys.version_info[:2]) -> None:
     remedy = (
         f"{found} is installed: add PYTHON={found} to the make command"
         if found
-        else "`sudo apt install python3.12 python3.12-venv python3.12-dev`, then add PYTHON=python3.12 to the make command"
+        else "`sudo apt install python3.12 python3.12-venv python3.12-dev`, then add PYTHON=python3.12"
     )
     expected = f"{OLDEST[0]}.{OLDEST[1]} to {NEWEST[0]}.{NEWEST[1]}"
     raise UnsupportedPythonError(f"Python {version[0]}.{version[1]} is not supported: expected {expected}; {remedy}")
@@ -105,7 +105,7 @@ def check_disk(folder: Path, extras: Iterable[str], free: int | None = None) -> 
     if free < needed * 1e9:
         raise DiskSpaceError(
             f"{folder} has {free / 1e9:.1f} GB of free space: expected about {needed:.1f} GB for "
-            f"{', '.join(sorted(extras))}; free some, or ask for less (`make demo` needs one framework, `make test` both)"
+            f"{', '.join(sorted(extras))}; free some, or ask for less (`make demo` needs one framework)"
         )
 
 
