@@ -144,10 +144,11 @@ def _parse(fields: Fields, directory: Path) -> ModelCard:
 
 def _parse_labels(fields: Fields) -> tuple[str, ...]:
     labels = fields.items("labels", "a list of class names, in the order of the network's classes")
+    places: dict[str, int] = {}
     for index, label in enumerate(labels):
         if not isinstance(label, str) or not label.strip():
             raise fields.fault(f"labels[{index}]", f"is {label!r}", "a class name (quote words such as no and on)")
-        first = labels.index(label)
+        first = places.setdefault(label, index)
         if first != index:
             raise fields.fault(f"labels[{index}]", f"repeats '{label}' of labels[{first}]", "each label once")
     return tuple(labels)
@@ -269,11 +270,11 @@ def _check_file(card: Path, backend: str, artifact: Artifact, checked: dict[Path
     if path is None:
         return
     if path not in checked:
-        if not path.is_file():
-            raise ArtifactMissingError(
-                f"{card}: '{key}.path' names {path}, which is no file. Restore it or correct the path"
-            )
         try:
+            if not path.is_file():
+                raise ArtifactMissingError(
+                    f"{card}: '{key}.path' names {path}, which is no file. Restore it or correct the path"
+                )
             with path.open("rb") as stream:
                 checked[path] = _sha256(stream)
         except OSError as error:

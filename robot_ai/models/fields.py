@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,17 +35,19 @@ class _UniqueKeyLoader(yaml.SafeLoader):
 def read_yaml(path: Path) -> Fields:
     """Reads a YAML file whose top level is a mapping. Raises CardUnreadableError."""
     try:
-        if path.stat().st_size > MAX_CARD_BYTES:
-            raise CardUnreadableError(
-                f"{path}: {path.stat().st_size} bytes; a model card is at most {MAX_CARD_BYTES} bytes of YAML"
-            )
-        # SafeLoader builds only plain values, never Python objects.
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)
-    except OSError as error:
+        with path.open("rb") as stream:
+            data = stream.read(MAX_CARD_BYTES + 1)
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL
         raise CardUnreadableError(
-            f"{path}: cannot be read ({error.strerror}); expected a model card. Check the path and its permissions"
+            f"{path}: cannot be read ({getattr(error, 'strerror', error)}); expected a model card. "
+            "Check the path and its permissions"
         ) from error
-    except (ValueError, yaml.YAMLError, RecursionError) as error:
+    if len(data) > MAX_CARD_BYTES:
+        raise CardUnreadableError(f"{path}: a model card is at most {MAX_CARD_BYTES} bytes of YAML; this is no card")
+    try:
+        # SafeLoader builds only plain values, never Python objects.
+        content = yaml.load(data.decode("utf-8"), Loader=_UniqueKeyLoader)
+    except Exception as error:  # noqa: BLE001 (PyYAML lets out IndexError, KeyError and others for tagged scalars)
         raise CardUnreadableError(f"{path}: not valid YAML: {error}. Correct the file") from error
     if not isinstance(content, Mapping):
         raise CardUnreadableError(
@@ -170,7 +171,8 @@ class Fields:
 
     def _number(self, key: str, value: Any, low: float, high: float) -> float:
         valid = isinstance(value, int | float) and not isinstance(value, bool)
-        if not valid or not math.isfinite(value) or not low <= value <= high:
+        # NaN compares as outside, and so does an integer too large for a float.
+        if not valid or not low <= value <= high:
             raise self.fault(key, f"is {_describe(value)}", f"a number from {low:g} to {high:g}")
         return float(value)
 
@@ -179,5 +181,8 @@ def _describe(value: object) -> str:
     """A value as a message shows it: short, with its type."""
     if value is None:
         return "empty"
-    shown = repr(value)
+    try:
+        shown = repr(value)
+    except ValueError:  # an integer of more digits than Python prints
+        shown = "too long to show"
     return f"{shown if len(shown) <= 60 else shown[:57] + '...'} ({type(value).__name__})"

@@ -96,9 +96,7 @@ class _Head(nn.Module):
     def forward(self, levels: list[Tensor]) -> dict[str, Tensor]:
         """Feature maps to the outputs that `plan.output_names` lists."""
         outputs = {}
-        for x, features, prediction, stride in zip(
-            levels, self.features, self.predictions, plan.STRIDES, strict=True
-        ):
+        for x, features, prediction, stride in zip(levels, self.features, self.predictions, plan.STRIDES, strict=True):
             cells = prediction(_activate(features(x))).flatten(2).transpose(1, 2)
             outputs[f"scores_{stride}"] = cells[..., : plan.NUM_CLASSES].sigmoid()
             outputs[f"distances_{stride}"] = cells[..., plan.NUM_CLASSES :]

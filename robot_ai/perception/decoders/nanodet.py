@@ -46,14 +46,16 @@ class NanoDetDecoder:
         strides = _strides(options)
         self._bins = _count(options, "bins", None)
         self._max_candidates = _count(options, "max_candidates", 1000)
+        expected: dict[str, tuple[int | None, ...]] = {}
+        for stride in strides:
+            cells = _cells(stride, context)
+            expected[f"scores_{stride}"] = (None, cells, context.num_classes)
+            expected[f"distances_{stride}"] = (None, cells, 4 * self._bins)
+        # Before any array is made: a slip in the card must not ask for terabytes.
+        require_outputs("nanodet", context, expected)
         self._steps = np.arange(self._bins, dtype=np.float32)
         self._limits = np.array([context.width, context.height] * 2, np.float32)
         self._levels = [_level(stride, context) for stride in strides]
-        expected: dict[str, tuple[int | None, ...]] = {}
-        for level in self._levels:
-            expected[level.scores] = (None, len(level.centers), context.num_classes)
-            expected[level.distances] = (None, len(level.centers), 4 * self._bins)
-        require_outputs("nanodet", context, expected)
 
     def decode(self, outputs: Outputs, item: int, confidence: float) -> Candidates:
         """Decodes one batch item; of more than `max_candidates` the best are kept. Raises NonFiniteOutputError."""
@@ -98,12 +100,17 @@ class NanoDetDecoder:
         return clipped
 
 
-def _level(stride: int, context: DecoderContext) -> _Level:
+def _cells(stride: int, context: DecoderContext) -> int:
+    """The number of cells of a stride."""
     if context.height % stride or context.width % stride:
         raise DecoderOptionError(
             f"decoder 'nanodet': stride {stride} does not divide the input of {context.width}x{context.height} pixels; "
             "expected an input whose sides are multiples of every stride"
         )
+    return (context.height // stride) * (context.width // stride)
+
+
+def _level(stride: int, context: DecoderContext) -> _Level:
     ys, xs = np.mgrid[: context.height // stride, : context.width // stride]
     centers = (np.stack([xs.ravel(), ys.ravel()], axis=1) + 0.5) * stride
     return _Level(f"scores_{stride}", f"distances_{stride}", stride, centers.astype(np.float32))
