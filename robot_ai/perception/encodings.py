@@ -1,19 +1,18 @@
 """Pixel encodings of ROS images to 8-bit BGR, without cv_bridge.
 
-Names follow sensor_msgs/image_encodings. Bytes are read in place: where the encoding already is BGR the result is a view
-of the message, whatever its row padding.
+Names follow sensor_msgs/image_encodings. Bytes are read in place: where the encoding already is BGR the result is a
+view of the message, whatever its row padding.
 """
 
 from __future__ import annotations
 
-import io
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
 from robot_ai.perception.errors import (
     CompressedImageError,
@@ -54,6 +53,7 @@ class _Encoding:
     # Sub-sampled and mosaic encodings are only defined on whole cells.
     even_width: bool = False
     even_height: bool = False
+    min_side: int = 1
 
 
 def _identity(image: NDArray[np.generic]) -> BgrImage:
@@ -61,12 +61,15 @@ def _identity(image: NDArray[np.generic]) -> BgrImage:
 
 
 def _convert(code: int) -> Callable[[NDArray[np.generic]], BgrImage]:
-    return lambda image: cv2.cvtColor(image, code)  # type: ignore[call-overload, no-any-return]
+    return lambda image: cv2.cvtColor(image, code)
 
 
 def _mono16(image: NDArray[np.generic]) -> BgrImage:
-    grey = cv2.convertScaleAbs(image.astype(np.uint16, copy=False), alpha=255.0 / 65535.0)  # type: ignore[call-overload]
-    return cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)  # type: ignore[return-value]
+    # OpenCV 4.6 refuses rows that do not begin on a whole sample, as a padding of odd length leaves them.
+    samples = np.require(image, np.uint16, ["C", "A"])
+    grey = cv2.convertScaleAbs(samples, alpha=255.0 / 65535.0)
+    bgr: BgrImage = cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)
+    return bgr
 
 
 _BGR = _Encoding(3, _identity)
@@ -77,7 +80,8 @@ _YUYV = _Encoding(2, _convert(cv2.COLOR_YUV2BGR_YUY2), even_width=True)
 
 
 def _bayer(code: int) -> _Encoding:
-    return _Encoding(1, _convert(code), even_width=True, even_height=True)
+    # OpenCV interpolates from the neighbors of a cell: one without any comes out black.
+    return _Encoding(1, _convert(code), even_width=True, even_height=True, min_side=4)
 
 
 def _semi_planar(code: int) -> _Encoding:
@@ -135,6 +139,11 @@ def decode_raw(image: RawImage, max_pixels: int = MAX_PIXELS) -> BgrImage:
             f"a {image.encoding} image of {image.width}x{image.height} is incomplete: "
             f"its {'sides' if encoding.even_height else 'width'} must be even"
         )
+    if min(image.width, image.height) < encoding.min_side:
+        raise ImageSizeError(
+            f"a {image.encoding} image of {image.width}x{image.height} is too small to interpolate its colors: "
+            f"expected at least {encoding.min_side} pixels each way"
+        )
     return encoding.to_bgr(_rows(image, encoding))
 
 
@@ -143,7 +152,7 @@ def _rows(image: RawImage, encoding: _Encoding) -> NDArray[np.generic]:
     pixel = encoding.channels * encoding.itemsize
     if image.step < image.width * pixel:
         raise ImageStepError(
-            f"step is {image.step} bytes, but a row of {image.width} {image.encoding} pixels needs {image.width * pixel}"
+            f"step is {image.step} bytes; a row of {image.width} {image.encoding} pixels needs {image.width * pixel}"
         )
     rows = image.height * 3 // 2 if encoding.chroma_rows else image.height
     length = memoryview(image.data).nbytes
@@ -165,37 +174,80 @@ def decode_compressed(data: bytes, max_pixels: int = MAX_PIXELS) -> BgrImage:
     Raises CompressedImageError when it is neither, or not whole, and ImageSizeError, before decoding, when its header
     claims more than `max_pixels`.
     """
-    _check_whole(data)
-    try:
-        with Image.open(io.BytesIO(data), formats=("JPEG", "PNG")) as header:
-            width, height = header.size
-    # PIL reports a broken header by any of these, and a bomb by its own class.
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise CompressedImageError(f"the compressed image has no readable header: {error}") from error
-    except Image.DecompressionBombError as error:
-        raise ImageSizeError(f"the compressed image is too large: {error}") from error
+    width, height = _whole_size(data)
     check_size(width, height, max_pixels)
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    image: BgrImage | None = cv2.imdecode(
+        np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    )
     if image is None:
         raise CompressedImageError(f"OpenCV cannot decode the {width}x{height} compressed image: its data is corrupt")
-    return image  # type: ignore[return-value]
+    return image
 
 
 _JPEG_START, _JPEG_SCAN, _JPEG_END = b"\xff\xd8\xff", b"\xff\xda", b"\xff\xd9"
-_PNG_START, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
+_PNG_START = b"\x89PNG\r\n\x1a\n"
 
 
-def _check_whole(data: bytes) -> None:
-    """Refuses truncated files: OpenCV before 4.11 fills what is missing with grey and says nothing."""
+def _whole_size(data: bytes) -> tuple[int, int]:
+    """Width and height as the file's header gives them, once the file is seen to reach its end marker.
+
+    OpenCV before 4.11 fills what a truncated file lacks with grey and says nothing, so its skeleton is walked here.
+    """
     if data.startswith(_JPEG_START):
-        # Entropy-coded data holds no marker, so a whole file's last end marker follows its last scan; the end marker
-        # of an embedded thumbnail does not.
-        whole = data.rfind(_JPEG_END) > data.rfind(_JPEG_SCAN) > 0
+        size = _jpeg_size(data)
     elif data.startswith(_PNG_START):
-        whole = _PNG_END in data[-64:]
+        size = _png_size(data)
     else:
         raise CompressedImageError(
             f"the compressed image starts with {data[:8].hex(' ') or 'nothing'}; expected a JPEG or PNG"
         )
-    if not whole:
+    if size is None:
         raise CompressedImageError(f"the compressed image is truncated after {len(data)} bytes")
+    return size
+
+
+# Frame headers: C0 to CF, but for the Huffman table, the reserved code and the arithmetic conditioning among them.
+_JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+# Restart markers, start of image and TEM stand alone; all others are followed by their length. 00 and FF are no codes.
+_JPEG_BARE = frozenset({0x00, 0x01, 0xFF, *range(0xD0, 0xD9)})
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int] | None:
+    """The size in the frame header of a JPEG, None when the file ends before its image does."""
+    size = (0, 0)
+    position = 2
+    while True:
+        # Segment by segment, so that the markers of a thumbnail inside one are not taken for the image's own.
+        position = data.find(b"\xff", position)
+        if position < 0 or position + 2 > len(data):
+            return None
+        code = data[position + 1]
+        if code in _JPEG_BARE:
+            position += 1
+            continue
+        if code == _JPEG_SCAN[1]:
+            break
+        if code == _JPEG_END[1]:
+            raise CompressedImageError("the compressed image is a JPEG that ends before any pixels")
+        if position + 4 > len(data):
+            return None
+        if code in _JPEG_FRAMES and position + 9 <= len(data):
+            height, width = struct.unpack_from(">HH", data, position + 5)
+            size = (width, height)
+        position += 2 + max(2, int(struct.unpack_from(">H", data, position + 2)[0]))
+    # Pixel data holds no marker, so the end marker of a whole file follows the last of its scans.
+    return size if data.rfind(_JPEG_END) > data.rfind(_JPEG_SCAN) else None
+
+
+def _png_size(data: bytes) -> tuple[int, int] | None:
+    """The size in the header chunk of a PNG, None when the file ends before its end chunk does."""
+    if len(data) >= 16 and data[12:16] != b"IHDR":
+        raise CompressedImageError(f"the compressed image is a PNG that starts with chunk {data[12:16]!r}, not IHDR")
+    position = len(_PNG_START)
+    while position + 12 <= len(data):  # length, type and checksum
+        length, kind = struct.unpack_from(">I4s", data, position)
+        position += 12 + length
+        if kind == b"IEND" and position <= len(data):
+            width, height = struct.unpack_from(">II", data, 16)
+            return width, height
+    return None
