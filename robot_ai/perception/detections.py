@@ -15,8 +15,8 @@ class Detections:
     """What was found in one image.
 
     xyxy: (N, 4) float32, left, top, right, bottom in source-image pixels. Pixel edges: a box over the whole of a
-        640×480 image is (0, 0, 640, 480).
-    scores: (N,) float32 in 0–1.
+        640x480 image is (0, 0, 640, 480).
+    scores: (N,) float32 in 0-1.
     class_indices: (N,) int64, into `labels`.
     labels: the model's label list.
 
@@ -29,7 +29,7 @@ class Detections:
     labels: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        count = len(self.scores)
+        count = self.scores.size
         if self.xyxy.shape != (count, 4) or self.scores.shape != (count,) or self.class_indices.shape != (count,):
             raise DetectionsError(
                 f"detections disagree in shape: boxes {self.xyxy.shape}, scores {self.scores.shape}, classes "
@@ -42,7 +42,7 @@ class Detections:
         if (self.xyxy[:, 2:] < self.xyxy[:, :2]).any():
             raise DetectionsError("a detection's right or bottom edge lies before its left or top edge")
         if self.scores.min() < 0 or self.scores.max() > 1:
-            raise DetectionsError(f"a score lies outside 0–1: {self.scores.min():g} to {self.scores.max():g}")
+            raise DetectionsError(f"a score lies outside 0-1: {self.scores.min():g} to {self.scores.max():g}")
         if self.class_indices.min() < 0 or self.class_indices.max() >= len(self.labels):
             raise DetectionsError(
                 f"a class index lies outside the {len(self.labels)} labels: "

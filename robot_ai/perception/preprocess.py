@@ -21,8 +21,7 @@ class ImagePreprocessor:
         levels = np.arange(256, dtype=np.float64)
         # An 8-bit channel takes 256 values: a table does mean, scale and cast in one pass, exactly.
         self._tables = [
-            ((levels - mean) * scale).astype(spec.dtype)
-            for mean, scale in zip(spec.mean, spec.scale, strict=True)
+            ((levels - mean) * scale).astype(spec.dtype) for mean, scale in zip(spec.mean, spec.scale, strict=True)
         ]
         self._interleaved_table = np.stack(self._tables, axis=-1)[np.newaxis]
         self._batch: NDArray[np.generic] = np.empty((0, *self._item_shape()), spec.dtype)
@@ -38,9 +37,7 @@ class ImagePreprocessor:
         batch = self._batch[: len(images)]
         placements = []
         for item, image in zip(batch, images, strict=True):
-            fitted, placement = fit(
-                image, self._spec.width, self._spec.height, self._spec.resize, self._spec.pad_value
-            )
+            fitted, placement = fit(image, self._spec.width, self._spec.height, self._spec.resize, self._spec.pad_value)
             self._normalize(fitted, item)
             placements.append(placement)
         return batch, placements
@@ -53,8 +50,8 @@ class ImagePreprocessor:
         if self._spec.layout == "NCHW":
             planes = cv2.split(image)
             for channel, source in enumerate(self._order):
-                cv2.LUT(planes[source], self._tables[channel], dst=item[channel])  # type: ignore[call-overload]
+                cv2.LUT(planes[source], self._tables[channel], dst=item[channel])
             return
         if self._spec.color == "rgb":
-            image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)  # type: ignore[assignment]
-        cv2.LUT(image, self._interleaved_table, dst=item)  # type: ignore[call-overload]
+            image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+        cv2.LUT(image, self._interleaved_table, dst=item)

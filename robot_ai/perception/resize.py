@@ -35,7 +35,8 @@ class Placement:
         """Maps boxes (N, 4) from network pixels to source-image pixels, clipped to the image."""
         scale, offset = self._affine()
         limits = np.array([self.source_width, self.source_height] * 2, np.float32)
-        return np.clip((xyxy - offset) / scale, 0, limits)
+        clipped: NDArray[np.float32] = np.clip((xyxy - offset) / scale, 0, limits)
+        return clipped
 
     def _affine(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         scale = np.array([self.scale_x, self.scale_y] * 2, np.float32)
@@ -43,7 +44,7 @@ class Placement:
 
 
 def place(source_width: int, source_height: int, width: int, height: int, rule: ResizeRule) -> Placement:
-    """Computes where a source image goes in an input of width × height pixels.
+    """Computes where a source image goes in an input of width x height pixels.
 
     `stretch` fills the input and changes the aspect ratio; `letterbox` keeps it and centres the image between borders.
     """
@@ -71,7 +72,7 @@ def fit(
     placement = place(source_width, source_height, width, height, rule)
     inner_width = round(source_width * placement.scale_x)
     inner_height = round(source_height * placement.scale_y)
-    inner: NDArray[np.uint8] = cv2.resize(image, (inner_width, inner_height), interpolation=cv2.INTER_LINEAR)  # type: ignore[assignment]
+    inner: NDArray[np.uint8] = cv2.resize(image, (inner_width, inner_height), interpolation=cv2.INTER_LINEAR)
     if (inner_width, inner_height) == (width, height):
         return inner, placement
     canvas = np.full((height, width, 3), pad_value, np.uint8)

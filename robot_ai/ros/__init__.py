@@ -1,1 +1,1 @@
-"""What nodes share: messages and arrays, QoS matching, parameters, diagnostics. The only room besides nodes/ that knows rclpy."""
+"""What nodes share: messages and arrays, QoS, parameters, diagnostics. Besides nodes/, only this room knows rclpy."""

@@ -56,5 +56,5 @@ def bgr_to_image(image: NDArray[np.uint8], header: Header) -> Image:
 def to_byte_array(pixels: NDArray[np.uint8] | bytes) -> array.array[int]:
     """Copies bytes into the one type that rclpy's setter takes without walking over every element."""
     data = array.array("B")
-    data.frombytes(memoryview(np.ascontiguousarray(pixels)).cast("B") if isinstance(pixels, np.ndarray) else pixels)
+    data.frombytes(np.ascontiguousarray(pixels).data.cast("B") if isinstance(pixels, np.ndarray) else pixels)
     return data

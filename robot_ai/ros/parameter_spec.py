@@ -71,6 +71,7 @@ def parameter(
     configured, and a `read_only` one from the start.
     """
     spec = {
+        "default": default,
         "description": description,
         "minimum": minimum,
         "maximum": maximum,
@@ -84,7 +85,7 @@ def parameter(
 def specs_of(parameters: type) -> dict[str, ParameterSpec]:
     """The parameters that a dataclass defines, by name, in its order."""
     return {
-        field.name: ParameterSpec(name=field.name, default=field.default, **field.metadata[_SPEC])
+        field.name: ParameterSpec(name=field.name, **field.metadata[_SPEC])
         for field in dataclasses.fields(parameters)
         if _SPEC in field.metadata
     }

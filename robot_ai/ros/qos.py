@@ -88,7 +88,9 @@ class MatchedSubscription:
         if not offers:
             self._silent_checks += 1
             if self._silent_checks >= PATIENCE:
-                self._report(f"no publisher on {self._topic}: is the camera running, in this ROS_DOMAIN_ID and namespace?")
+                self._report(
+                    f"no publisher on {self._topic}: is the camera running, in this ROS_DOMAIN_ID and namespace?"
+                )
             return
         self._silent_checks = 0
         self._follow(offers)
