@@ -23,7 +23,6 @@ from robot_ai.ros.environment import image_transport_environment
 # Photos that ship inside PyPI packages, by package and path, so that the demo downloads nothing of its own.
 PHOTOS = {
     "astronaut.png": ("skimage", "data/astronaut.png"),
-    "cat.png": ("skimage", "data/chelsea.png"),
     "coffee.png": ("skimage", "data/coffee.png"),
     "motorcycle.png": ("skimage", "data/motorcycle_left.png"),
     "photographer.png": ("skimage", "data/camera.png"),
