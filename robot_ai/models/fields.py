@@ -47,7 +47,7 @@ def read_yaml(path: Path) -> Fields:
     try:
         # SafeLoader builds only plain values, never Python objects.
         content = yaml.load(data.decode("utf-8"), Loader=_UniqueKeyLoader)
-    except Exception as error:  # noqa: BLE001 (PyYAML lets out IndexError, KeyError and others for tagged scalars)
+    except Exception as error:
         raise CardUnreadableError(f"{path}: not valid YAML: {error}. Correct the file") from error
     if not isinstance(content, Mapping):
         raise CardUnreadableError(

@@ -17,7 +17,7 @@ def model_directories() -> list[Path]:
 
     $ROBOT_AI_MODELS (several, separated by `os.pathsep`), the ament index, the Python prefix, the source checkout.
     """
-    named = [Path(entry).expanduser() for entry in os.environ.get(ENVIRONMENT_VARIABLE, "").split(os.pathsep) if entry]
+    named = [_expand(Path(entry)) for entry in os.environ.get(ENVIRONMENT_VARIABLE, "").split(os.pathsep) if entry]
     installed = [share / "models" for share in share_directories()]
     return list(dict.fromkeys([*named, *installed]))
 
@@ -39,18 +39,33 @@ def find_model(name_or_path: str | Path) -> Path:
     """
     text = str(name_or_path)
     if isinstance(name_or_path, Path) or os.sep in text or text.startswith(("~", ".")):
-        return _from_path(Path(text).expanduser())
+        return _from_path(_expand(Path(text)))
     for place in model_directories() if text else []:
-        if (place / text / CARD_FILE).is_file():
+        if _is_model(place / text):
             return place / text
     raise _not_found(f"no model is named '{text}'")
 
 
 def _from_path(path: Path) -> Path:
     directory = path.parent if path.name == CARD_FILE else path
-    if (directory / CARD_FILE).is_file():
+    if _is_model(directory):
         return directory
     raise _not_found(f"{directory} holds no {CARD_FILE}")
+
+
+def _is_model(directory: Path) -> bool:
+    try:
+        return (directory / CARD_FILE).is_file()
+    except (OSError, ValueError):  # a name that no file can have, or a place that may not be read
+        return False
+
+
+def _expand(path: Path) -> Path:
+    """Replaces `~`; where there is no such user the path stays as it is."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path
 
 
 def _not_found(problem: str) -> ModelNotFoundError:

@@ -353,10 +353,10 @@ def test_a_huge_hexadecimal_number_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_unreadable_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(errors.CardUnreadableError, match="cannot be read.*Check the path"):
+    with pytest.raises(errors.CardUnreadableError, match=r"cannot be read.*Check the path"):
         ModelCard.load(tmp_path / "nothing")
     (tmp_path / "model.yaml").mkdir()
-    with pytest.raises(errors.CardUnreadableError, match="cannot be read.*Check the path"):
+    with pytest.raises(errors.CardUnreadableError, match=r"cannot be read.*Check the path"):
         ModelCard.load(tmp_path)
 
 
