@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterFile
 
+from launch import LaunchContext, LaunchDescription
 from robot_ai.nodes.camera_detector_parameters import CameraDetectorParameters
 from robot_ai.ros.environment import image_transport_environment
 from robot_ai.ros.parameter_spec import from_text, specs_of
@@ -33,7 +33,9 @@ def generate_launch_description() -> LaunchDescription:
             DeclareLaunchArgument("namespace", default_value="", description="ROS namespace of the node"),
             DeclareLaunchArgument("name", default_value="camera_detector", description="name of the node"),
             DeclareLaunchArgument(
-                "image", default_value="image", description="image topic to listen to (one camera), such as /camera/image_raw"
+                "image",
+                default_value="image",
+                description="image topic to listen to (one camera), such as /camera/image_raw",
             ),
             DeclareLaunchArgument(
                 "params_file",

@@ -41,7 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--backend", default="pytorch", help="pytorch or tensorflow")
     parser.add_argument("--model", default="nanodet_g", help="model card: a name in models/ or a directory")
     parser.add_argument("--photos", type=Path, help="a folder of your own photos")
-    parser.add_argument("--output", type=Path, default=Path("out/demo"), help="where the annotated photos go (out/demo)")
+    parser.add_argument(
+        "--output", type=Path, default=Path("out/demo"), help="where the annotated photos go (out/demo)"
+    )
     parser.add_argument("--rate", type=float, default=5.0, help="photos per second (5)")
     parser.add_argument("--timeout", type=float, default=120.0, help="seconds after which it gives up (120)")
 
@@ -63,7 +65,10 @@ def run(args: argparse.Namespace) -> int:
             "camera_detector", "robot_ai.nodes.camera_detector", {"backend": args.backend, "model": args.model}
         ),
     ]
-    print(f"Starting image_source ({len(names)} photos) and camera_detector ({args.model} in {args.backend}) …", flush=True)
+    print(
+        f"Starting image_source ({len(names)} photos) and camera_detector ({args.model} in {args.backend}) …",
+        flush=True,
+    )
     with ProcessGroup(nodes, args.output / "log", image_transport_environment()) as group:
         sightings, diagnostics = _watch(group, names, args.timeout)
     _write_pictures(sightings, args.output)
@@ -119,7 +124,9 @@ def _write_pictures(sightings: dict[str, Sighting], output: Path) -> None:
 
 def contact_sheet(images: list[NDArray[np.uint8]], columns: int = 3, height: int = 300) -> NDArray[np.uint8]:
     """Arranges BGR images (H, W, 3) uint8 of any sizes in rows, each row `height` pixels high."""
-    scaled = [cv2.resize(i, (round(i.shape[1] * height / i.shape[0]), height), interpolation=cv2.INTER_AREA) for i in images]
+    scaled = [
+        cv2.resize(i, (round(i.shape[1] * height / i.shape[0]), height), interpolation=cv2.INTER_AREA) for i in images
+    ]
     rows = [np.hstack(scaled[start : start + columns]) for start in range(0, len(scaled), columns)]
     width = max(row.shape[1] for row in rows)
     return np.vstack([np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0))) for row in rows])

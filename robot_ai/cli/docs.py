@@ -51,7 +51,7 @@ def parameters_page() -> str:
         "| `qos_overrides.<topic>.subscription.depth` | `5` | 1 or more |\n",
         "`<topic>` is the full name after remapping, such as `/camera/image_raw`.\n",
         "## Image encodings\n",
-        f"Read without cv_bridge: {', '.join(f'`{name}`' for name in ENCODINGS)}. Others go through cv_bridge where it is "
-        "installed.\n",
+        f"Read without cv_bridge: {', '.join(f'`{name}`' for name in ENCODINGS)}. Others go through cv_bridge where it "
+        "is installed.\n",
     ]
     return "\n".join(parts)

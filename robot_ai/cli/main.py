@@ -46,8 +46,8 @@ def _import(verb: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name in ROS_MODULES:
             sys.exit(
-                f"robot_ai {verb} needs ROS 2 ({error.name} is not installed): source your distribution's setup.bash, or "
-                f"run 'make demo', which installs ROS from PyPI"
+                f"robot_ai {verb} needs ROS 2 ({error.name} is not installed): source your distribution's setup.bash, "
+                f"or run 'make demo', which installs ROS from PyPI"
             )
         raise
 

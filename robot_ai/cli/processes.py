@@ -60,7 +60,9 @@ class ProcessGroup:
                 )
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
             left = [process for process in self._running.values() if process.poll() is None]
             for process in left:

@@ -18,10 +18,10 @@ _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 class CameraDetectorParameters:
     """A consistent set of values; a frame is processed with one set from beginning to end."""
 
-    backend: str = parameter("pytorch", "framework that runs the model: a name in the entry-point group robot_ai.backends")
+    backend: str = parameter("pytorch", "framework that runs the model: a name in the entry points robot_ai.backends")
     model: str = parameter("nanodet_g", "model card: a directory with a model.yaml, or a name in models/")
     device: str = parameter("auto", "auto (a GPU where there is one), cpu or cuda:N")
-    threads: int = parameter(0, "CPU threads of a forward pass; 0 leaves the framework's default", minimum=0, maximum=256)
+    threads: int = parameter(0, "CPU threads of a forward pass; 0: the framework's default", minimum=0, maximum=256)
     cameras: tuple[str, ...] = parameter(
         (), "camera namespaces served by one batched model, front giving front/image; empty: one camera, on image"
     )

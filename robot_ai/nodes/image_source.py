@@ -28,8 +28,8 @@ _DEPTH = 5
 class ImageSource(SafeLifecycleNode):
     """Plays a source at a rate, on `image`, `image/compressed` and `camera_info`.
 
-    `image_name` tells where each image comes from: its stamp, and in `frame_id` the name of the file. Header is the only
-    standard message that holds just a stamp and a string.
+    `image_name` tells where each image comes from: its stamp, and in `frame_id` the name of the file. Header is the
+    only standard message that holds just a stamp and a string.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -117,7 +117,7 @@ class ImageSource(SafeLifecycleNode):
 
     def _publish(self, name: str, image: NDArray[np.uint8], values: ImageSourceParameters) -> None:
         if values.width:
-            image = cv2.resize(image, (values.width, values.height), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+            image = cv2.resize(image, (values.width, values.height), interpolation=cv2.INTER_AREA)
         header = Header(stamp=self.get_clock().now().to_msg(), frame_id=values.frame_id)
         self._cameras["name"].publish(Header(stamp=header.stamp, frame_id=name))
         self._cameras["info"].publish(camera_info(image.shape[1], image.shape[0], values.horizontal_fov, header))
@@ -135,7 +135,7 @@ def pack(image: NDArray[np.uint8], encoding: str, step_padding: int, header: Hea
     if step_padding:
         rows = np.pad(rows, ((0, 0), (0, step_padding)))
     message = Image(header=header, height=height, width=width, encoding=encoding, step=rows.shape[1])
-    message.data = to_byte_array(rows)  # type: ignore[arg-type]
+    message.data = to_byte_array(rows)
     return message
 
 
@@ -143,7 +143,7 @@ def compress(image: NDArray[np.uint8], image_format: str, header: Header) -> Com
     """Packs a BGR image (H, W, 3) uint8 as JPEG or PNG, with the format string that image_transport writes."""
     _, encoded = cv2.imencode(".jpg" if image_format == "jpeg" else ".png", image)
     message = CompressedImage(header=header, format=f"bgr8; {image_format} compressed bgr8")
-    message.data = to_byte_array(encoded)  # type: ignore[arg-type]
+    message.data = to_byte_array(encoded)
     return message
 
 

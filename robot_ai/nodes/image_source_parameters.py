@@ -16,7 +16,11 @@ class ImageSourceParameters:
 
     source: str = parameter("", "a folder of photos, one photo, a video file, or a camera: its number or /dev/video0")
     rate: float = parameter(
-        10.0, "frames per second, in Hz; a camera gives at most its own rate", minimum=0.01, maximum=1000.0, while_running=True
+        10.0,
+        "frames per second, in Hz; a camera gives at most its own rate",
+        minimum=0.01,
+        maximum=1000.0,
+        while_running=True,
     )
     loop: bool = parameter(True, "begin again at the end of a folder or a video", while_running=True)
     wait_for_subscriber: bool = parameter(False, "publish the first frame only when someone listens")

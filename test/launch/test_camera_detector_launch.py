@@ -9,14 +9,12 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("launch_testing", reason="launch and launch_testing are on no package registry; needs a ROS installation")
-pytest.importorskip("launch_ros", reason="launch_ros is on no package registry; needs a ROS installation")
+pytest.importorskip("launch_testing", reason="launch_testing is on no package registry; needs ROS")
+pytest.importorskip("launch_ros", reason="launch_ros is on no package registry; needs ROS")
 
-import launch
 import launch_testing.actions
 import launch_testing.asserts
 import launch_testing.markers
-import rclpy
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 from launch.actions import IncludeLaunchDescription
 from launch.launch_description_sources import PythonLaunchDescriptionSource
@@ -25,10 +23,14 @@ from ros_harness import Diagnostics, Peer, ledger, next_domain
 from stub_card import write_stub_card
 from vision_msgs.msg import Detection2DArray
 
+import launch
+
 try:
     SHARE = Path(get_package_share_directory("robot_ai"))
 except PackageNotFoundError:
-    pytest.skip("robot_ai is in no ament prefix: run colcon build and source install/setup.bash", allow_module_level=True)
+    pytest.skip(
+        "robot_ai is in no ament prefix: run colcon build and source install/setup.bash", allow_module_level=True
+    )
 
 DOMAIN = next_domain()
 

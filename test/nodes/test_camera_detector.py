@@ -91,7 +91,7 @@ def test_model_is_announced_to_late_listeners(running) -> None:
     peer = running[1]
     labels, info = peer.listen(LabelInfo, "label_info", LATCHED), peer.listen(VisionInfo, "vision_info", LATCHED)
     peer.wait(lambda: labels and info)
-    assert [(c.class_id, c.class_name) for c in labels[0].class_map][0] == (0, "bright")
+    assert [(c.class_id, c.class_name) for c in labels[0].class_map] == [(0, "bright"), (1, "other")]
     assert labels[0].threshold == pytest.approx(0.3)
     assert info[0].database_version >= 1
     assert info[0].database_location == "/label_info"
@@ -156,7 +156,7 @@ def test_enable_service_stops_and_starts_detection(running) -> None:
     for _ in range(3):
         camera.send()
         peer.spin(0.05)
-    _, _, values = diagnostics.until("camera", lambda *s: ledger(s[2])[2]["disabled"] == before + 3)
+    diagnostics.until("camera", lambda *s: ledger(s[2])[2]["disabled"] == before + 3)
     assert diagnostics.next("model")[0] == 1
     assert peer.call(SetBool, f"{NODE}/enable", SetBool.Request(data=True)).success
     assert camera.ask() is not None
@@ -199,7 +199,7 @@ def test_storm_of_malformed_images(running) -> None:
             peer.spin(0.005)
         assert len(camera.ask(box=(10, 10, 60, 60)).detections) == 1
     _, _, values = diagnostics.next("camera")
-    received, published, dropped, in_flight = ledger(values)
+    _, published, dropped, in_flight = ledger(values)
     assert in_flight == 0
     assert published - before[1] == 20
     new = {cause: count - before[2][cause] for cause, count in dropped.items()}
@@ -255,7 +255,10 @@ def test_services_answer_while_a_forward_pass_runs_and_old_frames_go_stale(tmp_p
 
 def test_failing_backend_is_counted_and_survived(tmp_path: Path) -> None:
     # Warm-up takes passes 1 and 2; of those that follow every third fails.
-    with node_and_peer("camera_detector", parameters(write_stub_card(tmp_path, fail_every=3)), tmp_path / "log") as (node, peer):
+    with node_and_peer("camera_detector", parameters(write_stub_card(tmp_path, fail_every=3)), tmp_path / "log") as (
+        node,
+        peer,
+    ):
         camera, diagnostics = Camera(peer).ready(), Diagnostics(peer)
         for _ in range(9):
             camera.send()
@@ -267,7 +270,10 @@ def test_failing_backend_is_counted_and_survived(tmp_path: Path) -> None:
 
 
 def test_max_rate(tmp_path: Path) -> None:
-    with node_and_peer("camera_detector", parameters(write_stub_card(tmp_path), max_rate=10.0), tmp_path / "log") as (_, peer):
+    with node_and_peer("camera_detector", parameters(write_stub_card(tmp_path), max_rate=10.0), tmp_path / "log") as (
+        _,
+        peer,
+    ):
         camera, diagnostics = Camera(peer).ready(), Diagnostics(peer)
         for _ in range(60):
             camera.send()
@@ -304,7 +310,7 @@ def test_lifecycle_both_ways(tmp_path: Path) -> None:
 
 def test_error_in_configure_is_told_and_can_be_mended(tmp_path: Path) -> None:
     with node_and_peer("camera_detector", parameters(tmp_path / "nowhere"), tmp_path / "log") as (node, peer):
-        level, message, values = Diagnostics(peer).until("model", lambda level, *_: level == 2)
+        _, message, values = Diagnostics(peer).until("model", lambda level, *_: level == 2)
         assert "nowhere" in message and values["state"] == "unconfigured"
         assert node.alive()
         assert peer.set(NODE, model=str(write_stub_card(tmp_path))).successful
@@ -349,10 +355,14 @@ def test_qos_follows_the_publisher(tmp_path: Path, offer: ReliabilityPolicy) -> 
 
 
 def test_qos_mismatch_and_missing_publisher_are_said_once(tmp_path: Path) -> None:
-    arguments = [*parameters(write_stub_card(tmp_path)), "-p", "qos_overrides./image.subscription.reliability:=reliable"]
+    arguments = [
+        *parameters(write_stub_card(tmp_path)),
+        "-p",
+        "qos_overrides./image.subscription.reliability:=reliable",
+    ]
     with node_and_peer("camera_detector", arguments, tmp_path / "log") as (node, peer):
         diagnostics = Diagnostics(peer)
-        level, message, _ = diagnostics.until("camera", lambda level, *_: level == 2)
+        _, message, _ = diagnostics.until("camera", lambda level, *_: level == 2)
         assert "no publisher on /image" in message
         camera = Camera(peer, qos=BEST_EFFORT)
         _, message, _ = diagnostics.until("camera", lambda level, message, _: "QoS mismatch" in message)

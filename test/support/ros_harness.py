@@ -68,7 +68,9 @@ class NodeProcess:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-            raise AssertionError(f"the node did not end within {timeout} s after {how.name}:\n{self.output()}") from None
+            raise AssertionError(
+                f"the node did not end within {timeout} s after {how.name}:\n{self.output()}"
+            ) from None
 
 
 class Peer:
@@ -131,7 +133,9 @@ class Peer:
     def change(self, node: str, transition: str) -> bool:
         # By number, as lifecycle managers do; a label would be checked by rclpy itself.
         number = getattr(Transition, f"TRANSITION_{transition.upper()}")
-        return self.call(ChangeState, f"{node}/change_state", ChangeState.Request(transition=Transition(id=number))).success
+        return self.call(
+            ChangeState, f"{node}/change_state", ChangeState.Request(transition=Transition(id=number))
+        ).success
 
 
 class Diagnostics:
@@ -183,7 +187,9 @@ def node_and_peer(module: str, arguments: list[str], log: Path) -> Iterator[tupl
     assert code == 0, process.output()
 
 
-def bright_image(width: int, height: int, box: tuple[int, int, int, int] | None, stamp: int, frame: str = "cam") -> Image:
+def bright_image(
+    width: int, height: int, box: tuple[int, int, int, int] | None, stamp: int, frame: str = "cam"
+) -> Image:
     """A black bgr8 image with a white rectangle (left, top, right, bottom), which the stub backend finds."""
     pixels = np.zeros((height, width, 3), np.uint8)
     if box:

@@ -8,7 +8,9 @@ from typing import Any
 import yaml
 
 
-def write_stub_card(folder: Path, *, size: int = 416, layout: str = "NHWC", resize: str = "stretch", **options: Any) -> Path:
+def write_stub_card(
+    folder: Path, *, size: int = 416, layout: str = "NHWC", resize: str = "stretch", **options: Any
+) -> Path:
     """Writes `folder`/bright/model.yaml; `options` are those of the stub backend. Returns the card's directory."""
     card = {
         "name": "bright",
