@@ -12,7 +12,10 @@ from robot_ai.perception.decoders.protocol import Candidates, DecoderContext, Ou
 
 
 class BoxesDecoder:
-    """Reads xyxy boxes in network pixels and one score per class; each box takes its best class."""
+    """Reads xyxy boxes in network pixels and one score per class.
+
+    Each box takes its best class and is clipped to the input.
+    """
 
     def __init__(self, options: Mapping[str, Any], context: DecoderContext) -> None:
         require_options("boxes", options, {})
@@ -21,6 +24,7 @@ class BoxesDecoder:
             # As many scores as boxes: the same check, with the number of boxes filled in.
             count = context.outputs["boxes"][1]
             require_outputs("boxes", context, {"boxes": (None, count, 4), "scores": (None, count, context.num_classes)})
+        self._limits = np.array([context.width, context.height] * 2, np.float32)
 
     def decode(self, outputs: Outputs, item: int, confidence: float) -> Candidates:
         """Decodes one batch item. Raises NonFiniteOutputError."""
@@ -30,4 +34,5 @@ class BoxesDecoder:
         best = scores[np.arange(len(scores)), classes]
         # A score of nought is an empty slot of a fixed-size output, whatever the threshold.
         kept = np.flatnonzero((best >= confidence) & (best > 0))
-        return Candidates(boxes[kept].astype(np.float32), best[kept].astype(np.float32), classes[kept].astype(np.int64))
+        clipped = np.clip(boxes[kept].astype(np.float32), 0, self._limits)
+        return Candidates(clipped, best[kept].astype(np.float32), classes[kept].astype(np.int64))
