@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import rclpy
 from numpy.typing import NDArray
+from rclpy.signals import SignalHandlerOptions
 
 from robot_ai.cli.demo_listener import DemoListener, Sighting
 from robot_ai.cli.processes import NodeProcess, ProcessGroup
@@ -90,7 +91,8 @@ def collect_photos(directory: Path) -> Path:
 
 def _watch(group: ProcessGroup, names: list[str], timeout: float) -> tuple[dict[str, Sighting], dict[str, str]]:
     """Listens until every photo was answered ROUNDS times. Raises DemoError when a node ends or time is up."""
-    rclpy.init()
+    # With rclpy's own handlers a Ctrl-C ends the context, not the program.
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     listener = DemoListener(names)
     try:
         deadline = time.monotonic() + timeout
