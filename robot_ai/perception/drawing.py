@@ -21,25 +21,29 @@ def class_color(index: int) -> tuple[int, int, int]:
 
 def draw(image: NDArray[np.uint8], detections: Detections) -> NDArray[np.uint8]:
     """Draws boxes, labels and scores into a copy of a BGR image (H, W, 3) uint8; sizes follow the image's size."""
-    canvas = np.ascontiguousarray(image).copy()
+    canvas = np.array(image, order="C")
     height, width = canvas.shape[:2]
     thickness = max(1, round(min(height, width) / 240))
     scale = max(0.35, min(height, width) / 900)
+    names = detections.names
     # The best detection is drawn last, on top.
     for i in np.argsort(detections.scores):
         left, top, right, bottom = (round(v) for v in detections.xyxy[i].tolist())
         color = class_color(int(detections.class_indices[i]))
-        cv2.rectangle(canvas, (left, top), (right, bottom), color, thickness)
-        text = f"{detections.names[i]} {detections.scores[i]:.2f}"
-        _draw_tag(canvas, text, left, top, color, scale, max(1, thickness // 2))
+        # Boxes end at the outer edge of their last pixels; OpenCV names the pixels.
+        cv2.rectangle(canvas, (left, top), (right - 1, bottom - 1), color, thickness)
+        text = f"{names[i]} {detections.scores[i]:.2f}"
+        _draw_tag(canvas, text, (left, top), color, scale)
     return canvas
 
 
 def _draw_tag(
-    canvas: NDArray[np.uint8], text: str, left: int, top: int, color: tuple[int, int, int], scale: float, thickness: int
+    canvas: NDArray[np.uint8], text: str, corner: tuple[int, int], color: tuple[int, int, int], scale: float
 ) -> None:
     """Writes text on a filled tag above the box, or inside it at the image's upper edge."""
     font = cv2.FONT_HERSHEY_SIMPLEX
+    thickness = max(1, round(scale * 2))
+    left, top = corner
     (width, height), baseline = cv2.getTextSize(text, font, scale, thickness)
     bottom = top if top >= height + baseline else top + height + baseline
     left = max(0, min(left, canvas.shape[1] - width))

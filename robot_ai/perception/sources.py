@@ -24,17 +24,26 @@ class PhotoSource:
     """The photos of a folder in the order of their names, or one photo."""
 
     def __init__(self, path: Path) -> None:
-        files = [path] if path.is_file() else sorted(p for p in path.iterdir() if p.suffix.lower() in PHOTO_SUFFIXES)
+        try:
+            entries = [path] if path.is_file() else path.iterdir()
+            files = sorted(entry for entry in entries if entry == path or entry.suffix.lower() in PHOTO_SUFFIXES)
+        except OSError as error:
+            raise SourceError(f"{path} cannot be listed: {error.strerror}") from error
         if not files:
             raise SourceError(f"{path} holds no photo; expected files ending {', '.join(sorted(PHOTO_SUFFIXES))}")
         self.files = files
 
     def __iter__(self) -> Iterator[NamedImage]:
         for file in self.files:
-            image = cv2.imdecode(np.fromfile(file, np.uint8), cv2.IMREAD_COLOR)
+            try:
+                data = np.fromfile(file, np.uint8)
+            except OSError as error:
+                raise SourceError(f"{file} cannot be read: {error.strerror}") from error
+            # OpenCV throws on no bytes at all, and returns None on bytes that are no photo.
+            image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
             if image is None:
                 raise SourceError(f"{file} is not a photo that OpenCV can read")
-            yield file.name, image  # type: ignore[misc]
+            yield file.name, image
 
     def close(self) -> None:
         """Nothing is held."""
@@ -63,7 +72,7 @@ class VideoSource:
                 if not index:
                     raise SourceError(f"{self.name} gives no frame")
                 return
-            yield f"{self.name} frame {index}", image  # type: ignore[misc]
+            yield f"{self.name} frame {index}", image
             index += 1
 
     def close(self) -> None:
