@@ -61,9 +61,10 @@ def _load_class(name: str, points: list[metadata.EntryPoint]) -> Any:
         )
     try:
         return points[0].load()
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # a third party's module may raise anything while it is imported
         raise BackendImportError(
-            f"backend '{name}' cannot be imported from {points[0].value}: {error}. Reinstall the package that provides it"
+            f"backend '{name}' cannot be imported from {points[0].value}: {error}. "
+            "Reinstall the package that provides it"
         ) from error
 
 
@@ -74,5 +75,12 @@ def _inspect(name: str, points: list[metadata.EntryPoint]) -> BackendInfo:
         framework = getattr(_load_class(name, points), "framework", None)
     except BackendImportError:
         return BackendInfo(name, installed=False, framework=None, reference=reference)
-    installed = framework is None or util.find_spec(framework) is not None
-    return BackendInfo(name, installed, framework, reference)
+    return BackendInfo(name, framework is None or _is_importable(framework), framework, reference)
+
+
+def _is_importable(module: str) -> bool:
+    """Whether a module can be found; it is not imported."""
+    try:
+        return util.find_spec(module) is not None
+    except (ImportError, ValueError):  # an import hook that refuses it, a module without a spec
+        return False

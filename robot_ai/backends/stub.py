@@ -93,9 +93,9 @@ class StubBackend:
         """Nothing is held."""
 
     def _forward(self, batch: NDArray[Any]) -> dict[str, NDArray[np.generic]]:
-        shapes = {spec.name: spec.shape[1:] for spec in self._outputs}
-        boxes = np.zeros((len(batch), *shapes["boxes"]), np.float32)  # type: ignore[arg-type]
-        scores = np.zeros((len(batch), *shapes["scores"]), np.float32)  # type: ignore[arg-type]
+        shapes = {spec.name: [axis or 1 for axis in spec.shape[1:]] for spec in self._outputs}
+        boxes = np.zeros((len(batch), *shapes["boxes"]), np.float32)
+        scores = np.zeros((len(batch), *shapes["scores"]), np.float32)
         for item, image in enumerate(batch):
             box = self._bright_box(image)
             if box is not None:

@@ -21,11 +21,11 @@ def import_framework(module: str, backend: str) -> ModuleType:
     """Imports a framework. Raises MissingFrameworkError, which names the pip extra."""
     try:
         return importlib.import_module(module)
-    except ImportError as error:
-        if error.name is not None and error.name.partition(".")[0] != module:
-            problem = f"is installed but cannot be imported ({error})"
-        else:
+    except (ImportError, OSError) as error:  # OSError: a shared library of PyTorch's that does not load
+        if isinstance(error, ModuleNotFoundError) and error.name == module:
             problem = "is not installed"
+        else:
+            problem = f"is installed but cannot be imported ({error})"
         raise MissingFrameworkError(
             f"backend '{backend}' needs the Python package '{module}', which {problem}. "
             f"Install it with: pip install 'robot_ai[{backend}]'"
@@ -51,8 +51,8 @@ def choose_device(device: str, gpus: int, framework: str) -> int | None:
     if index >= gpus:
         there = f"it sees {gpus}, cuda:0 to cuda:{gpus - 1}" if gpus else "it sees none"
         raise DeviceError(
-            f"device is '{device}', which {framework} cannot use: {there}. Choose cpu or auto, or install the driver and "
-            f"a build of {framework} with CUDA"
+            f"device is '{device}', which {framework} cannot use: {there}. Choose cpu or auto, or install the driver "
+            f"and a build of {framework} with CUDA"
         )
     return index
 
@@ -90,7 +90,8 @@ def weights_file(artifact: Artifact, backend: str, suffixes: Sequence[str]) -> P
     """The artifact's file, whose name must end in one of `suffixes`. Raises ArtifactLoadError."""
     if artifact.path is None or artifact.path.suffix not in suffixes:
         raise ArtifactLoadError(
-            f"artifact '{backend}' names {artifact.path or 'no file'}; this backend loads {' and '.join(suffixes)} files"
+            f"artifact '{backend}' names {artifact.path or 'no file'}; "
+            f"this backend loads {' and '.join(suffixes)} files"
         )
     return artifact.path
 
@@ -116,7 +117,9 @@ def check_inputs(specs: Sequence[TensorSpec], tensors: Tensors) -> int:
     for spec in specs:
         array = tensors[spec.name]
         if not isinstance(array, np.ndarray) or not _fits(array, spec):
-            raise InferenceError(f"input '{spec.name}' is {_describe(array)}; expected {spec}, with a batch of 1 or more")
+            raise InferenceError(
+                f"input '{spec.name}' is {_describe(array)}; expected {spec}, with a batch of 1 or more"
+            )
         batches.add(len(array))
     if len(batches) != 1:
         raise InferenceError(f"inputs have batches of {sorted(batches)}; expected one size")
@@ -144,3 +147,8 @@ def _fits(array: NDArray[Any], spec: TensorSpec) -> bool:
 
 def _describe(value: object) -> str:
     return f"{value.shape} {value.dtype}" if isinstance(value, np.ndarray) else f"a {type(value).__name__}"
+
+
+def zeros_for(specs: Sequence[TensorSpec]) -> dict[str, NDArray[np.generic]]:
+    """A batch of one, all zeros, for each input: for a first forward pass."""
+    return {spec.name: np.zeros([axis or 1 for axis in spec.shape], spec.dtype) for spec in specs}

@@ -1,16 +1,20 @@
-"""TensorFlow: a Keras model named by the card over safetensors weights, run as a graph."""
+"""TensorFlow: a Keras model over safetensors weights, or a `.keras` file, in graph mode."""
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from robot_ai.backends.errors import ArtifactLoadError, DeviceError, InferenceError
+from robot_ai.backends.errors import ArtifactLoadError, BackendError, InferenceError, MissingFrameworkError
 from robot_ai.backends.protocol import Tensors, TensorSpec
 from robot_ai.backends.support import (
     check_inputs,
@@ -21,27 +25,29 @@ from robot_ai.backends.support import (
     import_network,
     read_safetensors,
     weights_file,
+    zeros_for,
 )
-from robot_ai.models.card import ModelCard
+from robot_ai.models.card import Artifact, ModelCard
 
-_LOG = logging.getLogger(__name__)
+NAME = "tensorflow"
+_log = logging.getLogger(__name__)
 
 
 class TensorFlowBackend:
-    """Traces the model once into a graph with a free batch axis; eager Keras spends as long on dispatch as on work.
+    """Runs the artifact's `network`, a `keras.Model` with a method `load_tensors`, or a `.keras` file.
 
-    The model takes (B, H, W, 3) and returns a dictionary of tensors named as the card's outputs. Its class has a method
-    `load_tensors(tensors)` that takes the weights by name.
+    The model takes the image in the artifact's layout and gives a dict with the card's output names. It runs as a graph
+    with a fixed signature, in which only the batch is free, so that no call retraces.
     """
 
     framework: str | None = "tensorflow"
 
     def __init__(self) -> None:
+        self._tf: Any = None
+        self._graph: Any = None
+        self._device = ""
         self._inputs: tuple[TensorSpec, ...] = ()
         self._outputs: tuple[TensorSpec, ...] = ()
-        self._device = "cpu"
-        self._graph: Any = None
-        self._model: Any = None
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
@@ -59,89 +65,148 @@ class TensorFlowBackend:
         return self._device
 
     def load(self, card: ModelCard, device: str = "auto", threads: int = 0) -> None:
-        """Builds the model, loads the weights, traces the graph and checks its outputs against the card's.
+        """Builds the model, traces its graph and runs it once to compare its outputs with the card's.
 
-        TensorFlow fixes its threads when it first computes; a later wish for another number is logged and ignored.
-        Raises MissingFrameworkError, DeviceError or ArtifactLoadError.
+        TensorFlow takes its thread count once per process, before its first operation; a later, different one is
+        logged as a warning and has no effect. Raises NoArtifactError, MissingFrameworkError, DeviceError or
+        ArtifactLoadError.
         """
-        # C++ start-up messages about CPU features; warnings and errors still come.
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
-        tf = import_framework("tensorflow", "tensorflow")
         check_threads(threads)
-        artifact = card.artifact_for("tensorflow")
-        gpu = choose_device(device, len(tf.config.list_physical_devices("GPU")), "TensorFlow")
-        _set_threads(tf, threads)
-        _grow_gpu_memory(tf)
-        self._tf = tf
+        artifact = card.artifact_for(NAME)
+        self._tf = tf = _import_tensorflow()
+        gpus = tf.config.list_physical_devices("GPU")
+        gpu = choose_device(device, len(gpus), "TensorFlow")
         self._device = "cpu" if gpu is None else f"cuda:{gpu}"
-        self._place = "/CPU:0" if gpu is None else f"/GPU:{gpu}"
-        image = card.input_for("tensorflow")
-        if image.layout != "NHWC":
-            raise ArtifactLoadError("artifact 'tensorflow' has layout NCHW; Keras models take NHWC. Correct the card")
-        path = weights_file(artifact, "tensorflow", (".safetensors",))
-        with tf.device(self._place):
-            model = import_network(artifact, tf.keras.Model, "tensorflow")()
-            _load_weights(model, path)
-        self._model = model
-        signature = tf.TensorSpec(image.tensor.shape, image.dtype)
-        self._graph = tf.function(lambda batch: model(batch, training=False), input_signature=[signature])
-        self._inputs, self._outputs = (image.tensor,), card.outputs
-        probe = np.zeros([axis or 1 for axis in image.tensor.shape], image.dtype)
-        check_outputs(card.outputs, self._forward(probe), str(path))
+        _set_threads(tf, threads)
+        _grow_memory(tf, gpus)
+        self._inputs, self._outputs = (card.input_for(NAME).tensor,), card.outputs
+        try:
+            with tf.device("/CPU:0" if gpu is None else f"/GPU:{gpu}"):
+                self._graph = self._trace(_load_model(tf, artifact))
+            outputs = self.infer(zeros_for(self._inputs))
+            check_outputs(self._outputs, outputs, f"{card.name}, backend '{NAME}'")
+        except BackendError:
+            self.close()
+            raise
 
     def infer(self, tensors: Tensors) -> dict[str, NDArray[np.generic]]:
-        """Runs the graph. Raises InferenceError."""
+        """Runs one forward pass; the arrays returned are views of the tensors' memory. Raises InferenceError."""
         check_inputs(self._inputs, tensors)
-        return self._forward(tensors[self._inputs[0].name])
+        if self._graph is None:
+            raise InferenceError(
+                "the TensorFlow backend holds no model; expected `load` before `infer`, and no `close`"
+            )
+        try:
+            outputs = self._graph(self._tf.convert_to_tensor(tensors[self._inputs[0].name]))
+            return {name: tensor.numpy() for name, tensor in outputs.items()}
+        except Exception as error:
+            raise InferenceError(f"TensorFlow failed in a forward pass on {self._device}: {error}") from error
 
     def close(self) -> None:
-        """Releases the model and its graph."""
-        self._graph = self._model = None
+        """Drops the model and its graph."""
+        self._graph = None
 
-    def _forward(self, batch: NDArray[Any]) -> dict[str, NDArray[np.generic]]:
+    def _trace(self, model: Any) -> Any:
+        """The model as one graph. Its weights stay on the device where it was built, and so do the operations."""
+        tf = self._tf
+        spec = self._inputs[0]
+        names = [output.name for output in self._outputs]
+        device = "/CPU:0" if self._device == "cpu" else f"/GPU:{self._device.partition(':')[2]}"
+
+        def forward(batch: Any) -> Any:
+            with tf.device(device):
+                outputs = model(batch, training=False)
+            if isinstance(outputs, dict):
+                return outputs
+            # A model without output names gives them in the card's order.
+            listed = outputs if isinstance(outputs, list | tuple) else [outputs]
+            return dict(zip(names, listed, strict=True))
+
+        signature = [tf.TensorSpec(spec.shape, spec.dtype, name=spec.name)]
         try:
-            with self._tf.device(self._place):
-                outputs = self._graph(self._tf.constant(batch))
-            return {spec.name: outputs[spec.name].numpy() for spec in self._outputs}
-        except KeyError as error:
-            raise InferenceError(f"the model gives no output {error}; it gives {', '.join(outputs)}") from error
-        except (self._tf.errors.OpError, RuntimeError, ValueError, TypeError, AttributeError) as error:
-            raise InferenceError(f"TensorFlow failed in the forward pass on {self._device}: {error}") from error
+            return tf.function(forward, input_signature=signature).get_concrete_function()
+        except Exception as error:
+            raise ArtifactLoadError(f"the model cannot be traced with input {spec}: {error}") from error
 
 
-def _load_weights(model: Any, path: Path) -> None:
-    if not hasattr(model, "load_tensors"):
+def _import_tensorflow() -> Any:
+    """Imports TensorFlow without its start-up messages, and makes sure that Keras stands on it."""
+    with _quiet():
+        tf = import_framework("tensorflow", NAME)
+        try:
+            keras = importlib.import_module("keras")
+        except ImportError as error:
+            raise MissingFrameworkError(
+                f"backend '{NAME}' cannot import Keras ({error}). Install it with: pip install 'robot_ai[{NAME}]'"
+            ) from error
+    if keras.backend.backend() != "tensorflow":
         raise ArtifactLoadError(
-            f"{type(model).__name__} has no method load_tensors(tensors), which takes the weights by name; add it"
+            f"Keras runs on '{keras.backend.backend()}' in this process; expected 'tensorflow'. "
+            "Unset KERAS_BACKEND, or set it to tensorflow"
         )
+    return tf
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silences what TensorFlow says below the level of an error while it is imported for the first time."""
+    key = "TF_CPP_MIN_LOG_LEVEL"
+    if key in os.environ or "tensorflow" in sys.modules:
+        with nullcontext():
+            yield
+        return
+    os.environ[key] = "2"
     try:
-        model.load_tensors(read_safetensors(path))
-    except ValueError as error:
-        raise ArtifactLoadError(f"{path} does not fit {type(model).__name__}: {error}") from error
+        yield
+    finally:
+        del os.environ[key]
 
 
 def _set_threads(tf: Any, threads: int) -> None:
-    if not threads or tf.config.threading.get_intra_op_parallelism_threads() == threads:
+    config = tf.config.threading
+    if not threads or config.get_intra_op_parallelism_threads() == threads:
         return
     try:
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(1)
+        config.set_intra_op_parallelism_threads(threads)
+        config.set_inter_op_parallelism_threads(1)  # one graph at a time: more would only compete
     except RuntimeError:
-        _LOG.warning(
-            "TensorFlow already computes in this process with other threads; threads=%d is ignored until the process "
-            "is started anew",
+        _log.warning(
+            "TensorFlow already runs in this process with %s threads (0 is its own choice); %d cannot be set any more. "
+            "Restart the process to change it",
+            config.get_intra_op_parallelism_threads(),
             threads,
         )
 
 
-def _grow_gpu_memory(tf: Any) -> None:
-    """Takes GPU memory as needed; by default TensorFlow takes all of it, and PyTorch beside it gets none."""
-    for gpu in tf.config.list_physical_devices("GPU"):
+def _grow_memory(tf: Any, gpus: list[Any]) -> None:
+    """Lets TensorFlow take GPU memory as needed; by default it takes all and leaves none to other frameworks."""
+    for gpu in gpus:
         try:
             tf.config.experimental.set_memory_growth(gpu, True)
-        except RuntimeError as error:
-            if not tf.config.experimental.get_memory_growth(gpu):
-                raise DeviceError(
-                    f"TensorFlow was started in this process without memory growth on {gpu.name}: {error}. Load the "
-                    "tensorflow backend before other code computes with TensorFlow"
-                ) from error
+        except RuntimeError:
+            _log.warning(
+                "TensorFlow already runs in this process: memory growth of %s cannot be set any more", gpu.name
+            )
+
+
+def _load_model(tf: Any, artifact: Artifact) -> Any:
+    """Loads a `.keras` file, or builds the network and fills in its weights. Raises ArtifactLoadError."""
+    path = weights_file(artifact, NAME, [".safetensors", ".keras"])
+    if path.suffix == ".keras":
+        return _load_keras(tf, path)
+    network = import_network(artifact, tf.keras.Model, NAME)
+    tensors = read_safetensors(path)
+    try:
+        model = network()
+        model.load_tensors(tensors)
+    except Exception as error:
+        raise ArtifactLoadError(f"{path} does not fit network '{artifact.network}': {error}") from error
+    return model
+
+
+def _load_keras(tf: Any, path: Path) -> Any:
+    try:
+        # Safe mode refuses a file that carries Python code (a Lambda layer).
+        return tf.keras.models.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:
+        raise ArtifactLoadError(f"{path} cannot be loaded by Keras in safe mode: {error}") from error

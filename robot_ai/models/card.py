@@ -175,7 +175,7 @@ def _parse_image(fields: Fields) -> ImageInput:
         pad_value=fields.integer("pad_value", 0, 255) if fields.has("pad_value") else 114,
     )
     fields.finish()
-    if image.dtype == "uint8" and (image.mean != (0, 0, 0) or image.std != (1, 1, 1)):
+    if image.dtype == "uint8" and (any(image.mean) or any(std != 1 for std in image.std)):
         raise fields.fault(
             "mean", "or 'std' changes pixels", "mean 0 and std 1 for a uint8 input, which takes raw pixels"
         )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -17,6 +18,12 @@ from robot_ai.errors import RobotAIError
 from robot_ai.perception.detections import Detections
 
 ANNOTATIONS = "instances.json"
+# What pycocotools reads of each entry, without a check of its own.
+REQUIRED = {
+    "images": ("id", "file_name"),
+    "categories": ("id", "name"),
+    "annotations": ("id", "image_id", "category_id", "bbox", "area", "iscrowd"),
+}
 
 
 class DataSetError(RobotAIError):
@@ -43,6 +50,7 @@ class CocoDataSet:
         file = directory / ANNOTATIONS
         if not file.is_file():
             raise DataSetError(f"{directory} holds no {ANNOTATIONS}; expected COCO annotations beside a folder images/")
+        _check_annotations(file)
         self._directory = directory
         with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
             self._coco = COCO(str(file))
@@ -55,7 +63,7 @@ class CocoDataSet:
             image = cv2.imread(str(file), cv2.IMREAD_COLOR)
             if image is None:
                 raise DataSetError(f"{file} cannot be read; expected the photo that {ANNOTATIONS} names")
-            yield entry["id"], image  # type: ignore[misc]
+            yield entry["id"], cast("NDArray[np.uint8]", image)
 
     def evaluate(self, detect: Callable[[NDArray[np.uint8]], Detections]) -> AveragePrecision:
         """Runs a detector over all images. Labels the data set does not know are left out of the count."""
@@ -88,3 +96,21 @@ class CocoDataSet:
             for name, score, (left, top, right, bottom) in rows
             if name in self._categories
         ]
+
+
+def _check_annotations(file: Path) -> None:
+    """Raises DataSetError unless the file holds COCO annotations with at least one box."""
+    try:
+        content = json.loads(file.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataSetError(f"{file} cannot be read ({error}); expected COCO annotations") from error
+    for part, keys in REQUIRED.items():
+        entries = content.get(part) if isinstance(content, dict) else None
+        if not isinstance(entries, list) or not entries:
+            raise DataSetError(f"{file} has no list '{part}', or an empty one; expected COCO annotations")
+        for index, entry in enumerate(entries):
+            missing = [key for key in keys if not isinstance(entry, dict) or key not in entry]
+            if missing:
+                raise DataSetError(
+                    f"{file}: '{part}[{index}]' lacks {', '.join(map(repr, missing))}; expected COCO annotations"
+                )

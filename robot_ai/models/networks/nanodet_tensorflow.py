@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from robot_ai.models.networks import nanodet_plan as plan
 
-keras = tf.keras
-layers = keras.layers
+keras: Any = tf.keras
+layers: Any = keras.layers
 
 
 def _conv(spec: plan.Conv, x: Any) -> Any:
