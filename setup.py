@@ -31,6 +31,7 @@ TEST = [
     "types-PyYAML",
     "pycocotools>=2.0.8",
     "psutil>=5.9",
+    "catkin-pkg>=1.0",
     "rosbags>=0.10",
 ]
 

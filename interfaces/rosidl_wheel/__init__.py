@@ -26,13 +26,17 @@ __all__ = [
 _Settings: TypeAlias = "Mapping[str, Any] | None"
 
 
+def _check_compiler() -> None:
+    toolchain.Toolchain.find()
+    toolchain.python_include()
+
+
 def get_requires_for_build_wheel(config_settings: _Settings = None) -> list[str]:
     """PEP 517 hook: the ROS wheels and libraries to install before `build_wheel`.
 
     The compiler is looked for here too, so that its lack shows before a hundred megabytes are downloaded.
     """
-    toolchain.Toolchain.find()
-    toolchain.python_include()
+    _check_compiler()
     return pins.build_requirements(manifest.read(Path.cwd()).dependencies)
 
 
@@ -53,6 +57,8 @@ def prepare_metadata_for_build_wheel(metadata_directory: str, config_settings: _
 
 def build_wheel(wheel_directory: str, config_settings: _Settings = None, metadata_directory: str | None = None) -> str:
     """PEP 517 hook: generates, compiles and packs the package in the working directory."""
+    # Without build isolation pip never asks for the requirements, where this is checked first.
+    _check_compiler()
     package, ros = manifest.read(Path.cwd()), prefix.locate()
     with tempfile.TemporaryDirectory(prefix=f"{package.name}-") as folder:
         build, compiled = Path(folder, "build"), Path(folder, "compiled")
