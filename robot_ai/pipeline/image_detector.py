@@ -109,4 +109,7 @@ class ImageDetector:
             defaults.max_detections if settings.max_detections is None else settings.max_detections,
             class_mask(self.card.labels, settings.class_filter),
         )
-        return Detections(placement.to_source(kept.xyxy), kept.scores, kept.class_indices, self.card.labels)
+        xyxy = placement.to_source(kept.xyxy)
+        # What lies in a letterbox's border alone has no area in the source image.
+        inside = (xyxy[:, 2:] > xyxy[:, :2]).all(axis=1)
+        return Detections(xyxy[inside], kept.scores[inside], kept.class_indices[inside], self.card.labels)

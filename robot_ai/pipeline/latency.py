@@ -31,13 +31,13 @@ class StageLatencies:
         self._stages: dict[str, deque[float]] = {stage: deque(maxlen=WINDOW) for stage in STAGES}
 
     def add(self, durations: Mapping[str, float]) -> None:
-        """Adds one frame's durations, in seconds, by stage name."""
+        """Adds one frame's durations, in seconds, by stage name; a name that is not in `STAGES` is a further stage."""
         with self._lock:
             for stage, duration in durations.items():
-                self._stages[stage].append(duration)
+                self._stages.setdefault(stage, deque(maxlen=WINDOW)).append(duration)
 
     def percentiles(self) -> dict[str, Percentiles]:
-        """Median and 95th percentile of every stage that has been measured, in the order of `STAGES`."""
+        """Median and 95th percentile of every stage that has been measured, in the order of `STAGES`, then others."""
         with self._lock:
             samples = {stage: np.array(values) for stage, values in self._stages.items() if values}
         return {stage: Percentiles(*np.percentile(values, (50, 95)).tolist()) for stage, values in samples.items()}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-# Half a frame of credit absorbs the jitter of a camera that runs at just the allowed rate.
-_CAPACITY = 1.5
+# A frame of credit beside the one at hand: it absorbs the jitter of a camera that runs at just the allowed rate, and
+# with less a camera slightly faster than the rate would lose, at each frame dropped, part of the next one's share.
+_CAPACITY = 2.0
 
 
 class RateLimiter:

@@ -107,7 +107,7 @@ class FrameWorker:
                 durations["transport"] = frame.transport
             try:
                 image = self._stages.decode(frame.message)
-            # ImageError names the fault; a decoder library may raise anything on hostile bytes, and the node outlives it.
+            # ImageError names the fault; a library may raise anything on hostile bytes, and the node outlives it.
             except Exception as error:  # noqa: BLE001
                 self._drop(source, DropCause.MALFORMED, error)
                 continue
@@ -119,12 +119,13 @@ class FrameWorker:
     def _detect(self, decoded: Sequence[tuple[str, Frame, Image, dict[str, float]]]) -> None:
         try:
             result = self._stages.detect([image for _, _, image, _ in decoded])
+            answers = list(zip(decoded, result.detections, strict=True))
         # A framework may raise anything; its failure is counted and the next frame tried.
         except Exception as error:  # noqa: BLE001
             for source, *_ in decoded:
                 self._drop(source, DropCause.FAILED, error)
             return
-        for (source, frame, image, durations), detections in zip(decoded, result.detections, strict=True):
+        for (source, frame, image, durations), detections in answers:
             started = time.perf_counter()
             try:
                 self._stages.publish(source, frame.message, image, detections)
@@ -133,12 +134,13 @@ class FrameWorker:
                 self._drop(source, DropCause.FAILED, error)
                 continue
             durations.update(result.durations, publish=time.perf_counter() - started)
-            self._accounts[source].latencies.add(durations)
             self._accounts[source].ledger.publish(time.monotonic())
+            self._accounts[source].latencies.add(durations)
 
     def _drop(self, source: str, cause: DropCause, error: Exception) -> None:
         self._accounts[source].ledger.drop(cause)
         try:
             self._complain(source, cause, error)
-        except Exception:  # noqa: BLE001 - a failing log must not end the worker
+        # A failing log must not end the worker.
+        except Exception:
             logging.getLogger(__name__).exception("cannot report a dropped frame")
