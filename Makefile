@@ -3,6 +3,8 @@ PYTHON ?= python3
 BACKEND ?= pytorch
 # More arguments for the demo, such as DEMO_ARGS="--help".
 DEMO_ARGS ?=
+# More arguments for the benchmarks, such as BENCH_ARGS="--long --write".
+BENCH_ARGS ?=
 
 # The first Python of the PATH only builds .venv; one that was asked for must also be the one in it.
 ENSURE = $(PYTHON) tools/bootstrap.py ensure $(if $(filter file,$(origin PYTHON)),,--this-python)
@@ -15,7 +17,7 @@ help:
 	@echo "make demo BACKEND=tensorflow    the same with TensorFlow"
 	@echo "make test                       linters, types and all tests"
 	@echo "make lint                       linters and types only"
-	@echo "make bench                      measure speed; writes docs/benchmarks.md"
+	@echo "make bench                      measure speed across processes"
 	@echo "make docs                       write the generated pages of docs/"
 	@echo "make clean                      remove .venv and everything generated"
 	@echo "PYTHON=python3.12 chooses the Python that builds .venv (3.10 to 3.13)."
@@ -37,7 +39,7 @@ lint:
 
 bench:
 	@$(ENSURE) ros demo test pytorch tensorflow
-	$(RUN) python -m bench
+	$(RUN) python -m bench $(BENCH_ARGS)
 
 docs:
 	@$(ENSURE) ros
