@@ -42,8 +42,10 @@ def read_weights(manifest: list[dict[str, Any]], data: bytes) -> dict[str, NDArr
     for entry in (entry for group in manifest for entry in group["weights"]):
         stored = entry.get("quantization", {}).get("dtype", entry["dtype"])
         count = math.prod(entry["shape"])
-        weights[entry["name"]] = np.frombuffer(data, stored, count, offset).reshape(entry["shape"])
-        offset += count * BYTES_PER_VALUE[stored]
+        end = offset + count * BYTES_PER_VALUE[stored]
+        if end <= len(data):
+            weights[entry["name"]] = np.frombuffer(data, stored, count, offset).reshape(entry["shape"])
+        offset = end
     if offset != len(data):
         raise SystemExit(f"the manifest describes {offset} bytes, the weight file has {len(data)}: not a pair")
     return weights

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Sequence
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -23,7 +24,9 @@ def class_mask(labels: Sequence[str], wanted: Collection[str]) -> NDArray[np.boo
     for label in wanted:
         if label not in labels:
             near = difflib.get_close_matches(label, labels, n=3)
-            hint = f"did you mean {' or '.join(repr(name) for name in near)}?" if near else f"labels: {', '.join(labels)}"
+            hint = (
+                f"did you mean {' or '.join(repr(name) for name in near)}?" if near else f"labels: {', '.join(labels)}"
+            )
             raise UnknownLabelError(f"the model knows no class '{label}' among its {len(labels)} labels; {hint}")
     return np.array([label in wanted for label in labels], np.bool_)
 
@@ -50,5 +53,5 @@ def suppress(
     low = boxes.min()
     boxes += (candidates.class_indices * (boxes.max() - low + 1))[:, np.newaxis] - low
     boxes[:, 2:] -= boxes[:, :2]  # OpenCV takes x, y, width, height
-    kept = cv2.dnn.NMSBoxes(boxes, candidates.scores, 0.0, iou)
+    kept = cv2.dnn.NMSBoxes(cast(Any, boxes), cast(Any, candidates.scores), 0.0, iou)  # stubs know lists only
     return candidates.take(np.asarray(kept, np.int64).reshape(-1)[:max_detections])
