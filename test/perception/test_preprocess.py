@@ -39,7 +39,7 @@ def formula(image, card: ImageInput):
     return values.transpose(2, 0, 1) if card.layout == "NCHW" else values
 
 
-@pytest.mark.parametrize(("layout", "color", "resize"), itertools.product(LAYOUTS, COLORS, RULES))
+@pytest.mark.parametrize(("layout", "color", "resize"), [*itertools.product(LAYOUTS, COLORS, RULES)])
 def test_float_tensor_is_the_cards_formula(layout, color, resize, photos):
     card = spec(layout, color, resize=resize)
     images = list(photos.values())
@@ -50,7 +50,7 @@ def test_float_tensor_is_the_cards_formula(layout, color, resize, photos):
         np.testing.assert_allclose(item, formula(image, card), rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize(("layout", "color", "resize"), itertools.product(LAYOUTS, COLORS, RULES))
+@pytest.mark.parametrize(("layout", "color", "resize"), [*itertools.product(LAYOUTS, COLORS, RULES)])
 def test_byte_tensor_is_the_pixels(layout, color, resize, photos):
     card = spec(layout, color, "uint8", resize)
     images = list(photos.values())
