@@ -68,8 +68,10 @@ def parameter(
     """A dataclass field that is a ROS parameter of the same name.
 
     `while_running` says that a change takes effect at the next frame; any other parameter is fixed while the node is
-    configured, and a `read_only` one from the start.
+    configured, and a `read_only` one from the start. Raises ValueError when only one end of a range is given.
     """
+    if (minimum is None) != (maximum is None):
+        raise ValueError("minimum and maximum of a parameter are given together or not at all")
     spec = {
         "default": default,
         "description": description,

@@ -53,8 +53,14 @@ def test_type_and_constraint_in_words(name, type_name, constraint):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("rate", 0.0), ("rate", 60.0), ("rate", 29.97), ("count", 1), ("count", 10_000), ("mode", "compressed")]
-    + [("label", "anything at all"), ("cameras", ()), ("autostart", False)],
+    [
+        *[("rate", value) for value in (0.0, 60.0, 29.97)],
+        *[("count", value) for value in (1, 10_000)],
+        ("mode", "compressed"),
+        ("label", "anything at all"),
+        ("cameras", ()),
+        ("autostart", False),
+    ],
 )
 def test_values_in_range_are_accepted(name, value):
     SPECS[name].check(value)
