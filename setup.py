@@ -69,7 +69,6 @@ setup(
     install_requires=[
         "numpy>=1.26",
         "opencv-python-headless>=4.6",
-        "pillow>=10",
         "PyYAML>=6",
         "safetensors>=0.4",
     ],

@@ -35,5 +35,5 @@ def _ament_share() -> list[Path]:
         return []
     try:
         return [Path(get_package_share_directory("robot_ai"))]
-    except (PackageNotFoundError, LookupError, ValueError):
+    except (PackageNotFoundError, LookupError, ValueError, OSError):
         return []  # no AMENT_PREFIX_PATH, or robot_ai is not in it

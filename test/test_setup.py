@@ -23,7 +23,6 @@ FILES = ("setup.py", "setup.cfg", "pyproject.toml", "package.xml", "LICENSE")
 ROSDEP = {
     "numpy": "python3-numpy",
     "opencv-python-headless": "python3-opencv",
-    "pillow": "python3-pil",
     "PyYAML": "python3-yaml",
     "safetensors": None,
     "torch": None,  # python3-torch is Ubuntu's, years older than what is tested

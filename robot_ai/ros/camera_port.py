@@ -81,8 +81,13 @@ class CameraPort:
         """Answers one source message; draws only for those who look."""
         self._detections.publish(to_detection_array(detections, message.header))
         self._newest = Time.from_msg(message.header.stamp, clock_type=self._node.get_clock().clock_type)
-        if self._drawn.get_subscription_count():
+        if not self._drawn.get_subscription_count():
+            return
+        try:
             self._drawn.publish(bgr_to_image(draw(image, detections), message.header))
+        # The frame is answered already: a picture that fails must not make it count as failed.
+        except Exception as error:  # noqa: BLE001
+            self._node.get_logger().warning(f"cannot draw the detections: {error}", throttle_duration_sec=5.0)
 
     def announce(self, card: ModelCard, backend: str, threshold: float, version: int) -> None:
         """Publishes, latched, which model speaks and what its labels are."""

@@ -58,7 +58,7 @@ class MatchedSubscription:
         self._generation = 0
         self._newest_heard = -1
         self._subscriptions: dict[int, Subscription] = {}
-        self._recent: deque[tuple[int, int, str]] = deque(maxlen=16)
+        self._recent: deque[tuple[int | None, int | None]] = deque(maxlen=16)
         self._sequence: int | None = None
         self._lost = 0
         self._silent_checks = 0
@@ -137,15 +137,17 @@ class MatchedSubscription:
 
     def _receive(self, generation: int, message: Any, info: dict[str, Any]) -> None:
         self._newest_heard = max(self._newest_heard, generation)
-        if len(self._subscriptions) > 1 and self._is_copy(message):
+        if len(self._subscriptions) > 1 and self._is_copy(info):
             return
         self._count_lost(info.get("publication_sequence_number"))
         self._callback(message)
 
-    def _is_copy(self, message: Any) -> bool:
-        """While the old and the new subscription overlap, each message comes by both."""
-        stamp = message.header.stamp
-        key = (stamp.sec, stamp.nanosec, message.header.frame_id)
+    def _is_copy(self, info: dict[str, Any]) -> bool:
+        """While the old and the new subscription overlap, each message comes by both.
+
+        The middleware's own time and number tell copies apart; a header's stamp would not: some drivers leave it zero.
+        """
+        key = (info.get("source_timestamp"), info.get("publication_sequence_number"))
         if key in self._recent:
             return True
         self._recent.append(key)
