@@ -204,19 +204,21 @@ def test_limit_is_the_callers(small):
 
 
 BOMB_PROBE = """
-import resource, sys, time
+import sys
 from robot_ai.perception.encodings import decode_compressed
 from robot_ai.perception.errors import ImageSizeError
 
 def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    # Not ru_maxrss: that one starts at the peak of the process that started us.
+    with open('/proc/self/status') as status:
+        return next(int(line.split()[1]) // 1024 for line in status if line.startswith('VmHWM'))
 
 data = sys.stdin.buffer.read()
-before, started = peak(), time.perf_counter()
+before = peak()
 try:
     decode_compressed(data)
 except ImageSizeError as error:
-    print(time.perf_counter() - started, peak() - before, error, sep="|")
+    print(peak() - before, error, sep="|")
 decode_compressed(data, max_pixels=100_000_000)
 print(peak() - before)
 """
@@ -231,9 +233,8 @@ def test_bomb_is_refused_before_it_takes_memory():
     )
     assert done.returncode == 0, done.stderr.decode()
     refused, allowed = done.stdout.decode().splitlines()
-    seconds, megabytes, message = refused.split("|")
+    megabytes, message = refused.split("|")
     assert "10000x10000, 100 megapixels; at most 50 are accepted" in message
-    assert float(seconds) < 0.05
     assert int(megabytes) < 10
     assert int(allowed) > 250, "the bomb is a dud: decoding it must take its 300 MB, or this test shows nothing"
 

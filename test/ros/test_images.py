@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import array
-import time
 
 import cv2
 import numpy as np
@@ -54,13 +53,10 @@ def test_a_cropped_image_is_packed_whole(photo):
     np.testing.assert_array_equal(image_to_bgr(message, MAX_PIXELS), crop)
 
 
-def test_packing_a_large_image_is_quick():
-    # rclpy walks over every element of anything but an array.array: 290 ms for this one.
-    image = np.zeros((1080, 1920, 3), np.uint8)
-    bgr_to_image(image, HEADER)
-    started = time.perf_counter()
-    bgr_to_image(image, HEADER)
-    assert time.perf_counter() - started < 0.05
+def test_data_is_the_one_type_that_rclpy_takes_as_a_whole():
+    # It walks over every element of anything else: 290 ms for a frame of 1080p.
+    assert type(to_byte_array(np.zeros((4, 6), np.uint8))) is array.array
+    assert type(bgr_to_image(np.zeros((2, 2, 3), np.uint8), HEADER).data) is array.array
 
 
 def test_byte_order_and_step_are_read_from_the_message(photo):
