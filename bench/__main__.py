@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from bench import delivery, latency, memory, rival, throughput
-from bench.harness import machine
+from bench.report import machine, replace_measured
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
-BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
 
 def main() -> int:
@@ -24,12 +24,16 @@ def main() -> int:
         "Delivery": lambda _: delivery.run(),
         "Latency": lambda _: latency.run(),
         "Throughput": lambda _: throughput.run(),
-        "Side by side": lambda _: rival.run(),
+        "Rivals": lambda _: rival.run(),
         "Memory": lambda long: memory.run(frames["long" if long else "quick"]),
     }
     parser.add_argument("only", nargs="*", help=f"of {', '.join(name.lower() for name in benchmarks)}; all if none")
     arguments = parser.parse_args()
-    command = "make bench" + (" BENCH_ARGS=--long" if arguments.long else "")
+    if arguments.write and arguments.only:
+        parser.error("--write takes all benchmarks, so that the page's numbers are of one run")
+    if unknown := set(arguments.only) - {name.lower() for name in benchmarks}:
+        parser.error(f"no benchmark is called {', '.join(sorted(unknown))}")
+    command = " ".join(["python -m bench", *sys.argv[1:]])
     parts = [f"{machine()}. {datetime.date.today().isoformat()}, `{command}`."]
     print(parts[0])
     for title, run in benchmarks.items():
@@ -37,11 +41,8 @@ def main() -> int:
             measured = run(arguments.long)
             print(f"\n### {title}\n\n{measured}", flush=True)
             parts.append(f"### {title}\n\n{measured}")
-    if arguments.write and not arguments.only:
-        page = PAGE.read_text(encoding="utf-8")
-        head, _, rest = page.partition(BEGIN)
-        tail = rest.partition(END)[2]
-        PAGE.write_text(f"{head}{BEGIN}\n" + "\n\n".join(parts) + f"\n{END}{tail}", encoding="utf-8")
+    if arguments.write:
+        PAGE.write_text(replace_measured(PAGE.read_text(encoding="utf-8"), "\n\n".join(parts)), encoding="utf-8")
     return 0
 
 

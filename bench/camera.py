@@ -16,7 +16,9 @@ from std_msgs.msg import Header
 from robot_ai.ros.images import bgr_to_image
 
 # The detector may replace its subscription a quarter of a second after it has found us.
-SETTLE = 1.5
+SETTLE = 1.0
+# The last frame may be repeated to a reliable listener.
+LINGER = 0.5
 
 
 def main() -> None:
@@ -43,7 +45,7 @@ def main() -> None:
         publisher.publish(message)
         due = max(due + 1 / arguments.rate, time.monotonic() - 0.1)
         time.sleep(max(0.0, due - time.monotonic()))
-    time.sleep(1.0)
+    time.sleep(LINGER)
     node.destroy_node()
     rclpy.try_shutdown()
 

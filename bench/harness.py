@@ -4,31 +4,34 @@ from __future__ import annotations
 
 import itertools
 import os
-import platform
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 
-import numpy as np
 import psutil
 import rclpy
 import yaml
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.context import Context
-from rclpy.executors import SingleThreadedExecutor
+from rclpy.experimental import EventsExecutor
 from rclpy.node import Node
 from vision_msgs.msg import Detection2DArray
 
+from bench.report import percentile
+from robot_ai.backends.registry import available
 from robot_ai.cli.processes import NodeProcess, ProcessGroup
 from robot_ai.ros.environment import image_transport_environment
 
 SIZES = {"VGA": (640, 480), "720p": (1280, 720), "1080p": (1920, 1080)}
 STARTUP_TIMEOUT = 60.0
+# The detector reports once a second.
+LAST_REPORT = 1.3
+# Away from the domains of the tests, which may run at the same time.
 _domains = itertools.count(os.getpid())
 
 
@@ -39,17 +42,47 @@ class Run:
     sent: int = 0
     latencies: list[float] = field(default_factory=list)
     values: dict[str, str] = field(default_factory=dict)
-    seconds: float = 0.0
+    arrivals: list[float] = field(default_factory=list)
+    """Monotonic time of each arrival, in seconds."""
+    others: float = 0.0
+    """Share of the machine, 0 to 1, that processes which are not ours used meanwhile."""
     memory: list[tuple[int, float]] = field(default_factory=list)
     """(frames answered, resident MiB of the detector), once a second."""
 
     def percentile(self, percent: float) -> float:
         """A percentile of the latencies, in ms; NaN when there is none."""
-        return float(np.percentile(self.latencies, percent)) * 1e3 if self.latencies else float("nan")
+        return percentile(self.latencies, percent) * 1e3
 
     def stage(self, name: str) -> float:
         """A stage's median in ms, from /diagnostics."""
         return float(self.values.get(f"{name} p50 (ms)", "nan"))
+
+
+class OtherLoad:
+    """What processes outside this benchmark take of the machine: a number is only worth something beside it."""
+
+    def __init__(self) -> None:
+        self._busy, self._total, self._ours = self._sample()
+
+    def share(self) -> float:
+        """Their share of all cores' time since the beginning."""
+        busy, total, ours = self._sample()
+        elapsed = max(total - self._total, 1e-9)
+        return max(0.0, busy - self._busy - (ours - self._ours)) / elapsed
+
+    @staticmethod
+    def _sample() -> tuple[float, float, float]:
+        times = psutil.cpu_times()
+        idle = times.idle + times.iowait
+        total = times.user + times.nice + times.system + times.irq + times.softirq + times.steal + idle
+        ended = os.times()
+        # Children that have ended are in this process's own account.
+        ours = ended.user + ended.system + ended.children_user + ended.children_system
+        for child in psutil.Process().children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                spent = child.cpu_times()
+                ours += spent.user + spent.system
+        return total - idle, total, ours
 
 
 class Listener(Node):
@@ -64,6 +97,7 @@ class Listener(Node):
     def _on_detections(self, message: Detection2DArray) -> None:
         stamp = message.header.stamp.sec + message.header.stamp.nanosec * 1e-9
         self._run.latencies.append(time.time() - stamp)
+        self._run.arrivals.append(time.monotonic())
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
@@ -74,7 +108,7 @@ class Listener(Node):
 
 def measure(detector: NodeProcess, camera: Sequence[str], *, profile: bool = True, frames: int = 150) -> Run:
     """Runs one detector against one camera to the camera's end; `profile` gives both the shared-memory environment."""
-    domain = str(next(_domains) % 100 + 1)
+    domain = str(next(_domains) % 20 + 70)
     environment = {"ROS_DOMAIN_ID": domain, "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
     if profile:
         environment |= image_transport_environment()
@@ -82,23 +116,23 @@ def measure(detector: NodeProcess, camera: Sequence[str], *, profile: bool = Tru
     context = Context()
     rclpy.init(context=context, domain_id=int(domain))
     listener = Listener(context, run)
-    executor = SingleThreadedExecutor(context=context)
+    executor = EventsExecutor(context=context)
     executor.add_node(listener)
     with tempfile.TemporaryDirectory() as folder, ProcessGroup([detector], Path(folder), environment) as group:
         _wait_for_detector(executor, group, detector, run)
-        started = time.monotonic()
+        load = OtherLoad()
         command = [sys.executable, "-m", "bench.camera", "--frames", str(frames), *camera]
         with subprocess.Popen(command, env={**os.environ, **environment}) as process:
             _listen(executor, process, run, _resident_process(detector))
-        run.seconds = time.monotonic() - started
-        _spin(executor, 1.5)
+        run.others = load.share()
+        _spin(executor, LAST_REPORT)
     executor.shutdown()
     listener.destroy_node()
     rclpy.try_shutdown(context=context)
     return run
 
 
-def _wait_for_detector(executor: SingleThreadedExecutor, group: ProcessGroup, detector: NodeProcess, run: Run) -> None:
+def _wait_for_detector(executor: EventsExecutor, group: ProcessGroup, detector: NodeProcess, run: Run) -> None:
     deadline = time.monotonic() + STARTUP_TIMEOUT
     while not run.values:
         executor.spin_once(timeout_sec=0.1)
@@ -106,9 +140,7 @@ def _wait_for_detector(executor: SingleThreadedExecutor, group: ProcessGroup, de
             raise SystemExit(f"{detector.name} did not start:\n{group.log_file(detector.name).read_text()}")
 
 
-def _listen(
-    executor: SingleThreadedExecutor, camera: subprocess.Popen[bytes], run: Run, detector: psutil.Process
-) -> None:
+def _listen(executor: EventsExecutor, camera: subprocess.Popen[bytes], run: Run, detector: psutil.Process) -> None:
     sampled = 0.0
     while camera.poll() is None:
         executor.spin_once(timeout_sec=0.05)
@@ -117,7 +149,7 @@ def _listen(
             run.memory.append((len(run.latencies), detector.memory_info().rss / 2**20))
 
 
-def _spin(executor: SingleThreadedExecutor, seconds: float) -> None:
+def _spin(executor: EventsExecutor, seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         executor.spin_once(timeout_sec=0.05)
@@ -158,32 +190,6 @@ def stub_model(folder: Path) -> str:
     return str(folder)
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A Markdown table."""
-    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
-    lines += ["| " + " | ".join(_cell(cell) for cell in row) + " |" for row in rows]
-    return "\n".join(lines)
-
-
-def _cell(value: object) -> str:
-    return f"{value:.2f}" if isinstance(value, float) else str(value)
-
-
-def machine() -> str:
-    """Processor, cores, Python and versions, in one line."""
-    model = "unknown processor"
-    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-        if line.startswith("model name"):
-            model = line.partition(":")[2].strip()
-            break
-    packages = ("numpy", "opencv-python-headless", "torch", "tensorflow-cpu", "ros-jazzy-rclpy")
-    versions: Mapping[str, str] = {name: _version(name) for name in packages}
-    listed = ", ".join(f"{name} {version}" for name, version in versions.items())
-    return f"{model}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}, {listed}"
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "not installed"
+def frameworks() -> list[str]:
+    """The frameworks installed here, of those that run the default model."""
+    return [backend.name for backend in available() if backend.installed and backend.name in ("pytorch", "tensorflow")]
