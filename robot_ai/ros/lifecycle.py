@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 import rclpy
@@ -147,9 +150,7 @@ def run(create_node: Callable[[], SafeLifecycleNode], args: list[str] | None = N
     """
     # rclpy's own handlers invalidate the context at once, under the worker that still publishes its last frame.
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
-    stopping: list[int] = []
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda received, _: stopping.append(received))
+    stop = _StopSignals()
     try:
         node = create_node()
     except (
@@ -166,15 +167,43 @@ def run(create_node: Callable[[], SafeLifecycleNode], args: list[str] | None = N
     executor.add_node(node)
     try:
         if node.get_parameter("autostart").value:
-            node.autostart()
+            with stop.interrupting():
+                node.autostart()
         # A signal is only seen between two waits.
-        while not stopping and rclpy.ok():
+        while not stop.received and rclpy.ok():
             executor.spin_once(timeout_sec=SIGNAL_LATENCY)
-    except ExternalShutdownException:
+    except (KeyboardInterrupt, ExternalShutdownException):
         pass
     finally:
         node.release()
         executor.shutdown(timeout_sec=1.0)
         node.destroy_node()
         rclpy.try_shutdown()
+    # The interpreter's last collection walks over all that a framework has imported, for seconds, to free what the end
+    # of the process frees anyway; `ros2 launch` would lose patience.
+    gc.freeze()
     return 0
+
+
+class _StopSignals:
+    """SIGINT and SIGTERM: noted, or, while a model loads, breaking off what is under way."""
+
+    def __init__(self) -> None:
+        self.received = False
+        self._interrupt = False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._on_signal)
+
+    @contextmanager
+    def interrupting(self) -> Iterator[None]:
+        """Within this block a signal raises KeyboardInterrupt."""
+        self._interrupt = True
+        try:
+            yield
+        finally:
+            self._interrupt = False
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self.received = True
+        if self._interrupt:
+            raise KeyboardInterrupt

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from ros_harness import Diagnostics, NodeProcess, Peer, bright_image, ledger, node_and_peer
+from ros_harness import Diagnostics, NodeProcess, Peer, bright_image, ledger, next_domain, node_and_peer
 from sensor_msgs.msg import CompressedImage, Image
 from std_srvs.srv import SetBool
 from stub_card import write_stub_card
@@ -414,6 +415,20 @@ def test_namespace_and_remapping(tmp_path: Path) -> None:
         camera = Camera(peer, "/robot1/cam/image_raw", "/robot1/detections").ready()
         assert len(camera.ask(box=(10, 10, 60, 60)).detections) == 1
         assert peer.state("/robot1/camera_detector") == "active"
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_node_while_its_model_loads(tmp_path: Path, how: signal.Signals) -> None:
+    card = write_stub_card(tmp_path, load_delay=60)
+    node = NodeProcess("camera_detector", parameters(card), next_domain(), tmp_path / "log")
+    peer = Peer(node.domain)
+    try:
+        peer.wait(lambda: "camera_detector" in peer.node.get_node_names())
+        peer.spin(1.0)
+    finally:
+        peer.close()
+    assert node.stop(how, timeout=10) == 0
+    assert "Traceback" not in node.output()
 
 
 def test_impossible_parameter_at_start_is_one_line_and_exit_code_1(tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ class NodeProcess:
 
     def __init__(self, module: str, arguments: list[str], domain: int, log: Path) -> None:
         self.log = log
+        self.domain = domain
         environment = {
             **os.environ,
             "ROS_DOMAIN_ID": str(domain),
