@@ -29,9 +29,10 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=30.0)
     parser.add_argument("--frames", type=int, default=150)
     parser.add_argument("--reliability", default="reliable")
+    parser.add_argument("--namespace", default="/")
     arguments = parser.parse_args()
     rclpy.init()
-    node = Node("bench_camera")
+    node = Node("bench_camera", namespace=arguments.namespace)
     qos = QoSProfile(depth=5, reliability=ReliabilityPolicy[arguments.reliability.upper()])
     publisher = node.create_publisher(Image, "image", qos)
     photo = skimage.data.astronaut()[:, :, ::-1]

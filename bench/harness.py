@@ -32,7 +32,7 @@ STARTUP_TIMEOUT = 60.0
 # The detector reports once a second.
 LAST_REPORT = 1.3
 # Away from the domains of the tests, which may run at the same time.
-_domains = itertools.count(os.getpid())
+_numbers = itertools.count(os.getpid())
 
 
 @dataclass
@@ -85,12 +85,25 @@ class OtherLoad:
         return total - idle, total, ours
 
 
+@dataclass(frozen=True)
+class Namespaced(NodeProcess):
+    """A node in a namespace: whoever else uses the domain neither hears nor disturbs a run."""
+
+    namespace: str = "/"
+
+    @property
+    def command(self) -> list[str]:
+        """The command line."""
+        return [*super().command, "-r", f"__ns:={self.namespace}"]
+
+
 class Listener(Node):
     """Notes when detections arrive."""
 
-    def __init__(self, context: Context, run: Run) -> None:
-        super().__init__("bench_listener", context=context, use_global_arguments=False)
+    def __init__(self, context: Context, run: Run, namespace: str) -> None:
+        super().__init__("bench_listener", context=context, use_global_arguments=False, namespace=namespace)
         self._run = run
+        self._prefix = namespace.lstrip("/")
         self.create_subscription(Detection2DArray, "detections", self._on_detections, 50)
         self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
 
@@ -102,26 +115,28 @@ class Listener(Node):
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
             values = {pair.key: pair.value for pair in status.values}
-            if "frames received" in values:
+            if "frames received" in values and status.name.startswith(self._prefix):
                 self._run.values = values
 
 
 def measure(detector: NodeProcess, camera: Sequence[str], *, profile: bool = True, frames: int = 150) -> Run:
     """Runs one detector against one camera to the camera's end; `profile` gives both the shared-memory environment."""
-    domain = str(next(_domains) % 20 + 70)
+    number = next(_numbers)
+    namespace, domain = f"/bench_{os.getpid()}_{number}", str(number % 20 + 70)
+    detector = Namespaced(detector.name, detector.module, detector.parameters, namespace)
     environment = {"ROS_DOMAIN_ID": domain, "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
     if profile:
         environment |= image_transport_environment()
     run = Run(sent=frames)
     context = Context()
     rclpy.init(context=context, domain_id=int(domain))
-    listener = Listener(context, run)
+    listener = Listener(context, run, namespace)
     executor = EventsExecutor(context=context)
     executor.add_node(listener)
     with tempfile.TemporaryDirectory() as folder, ProcessGroup([detector], Path(folder), environment) as group:
         _wait_for_detector(executor, group, detector, run)
         load = OtherLoad()
-        command = [sys.executable, "-m", "bench.camera", "--frames", str(frames), *camera]
+        command = [sys.executable, "-m", "bench.camera", "--namespace", namespace, "--frames", str(frames), *camera]
         with subprocess.Popen(command, env={**os.environ, **environment}) as process:
             _listen(executor, process, run, _resident_process(detector))
         run.others = load.share()

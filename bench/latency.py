@@ -9,7 +9,7 @@ from bench.harness import SIZES, detector, frameworks, measure, stub_model
 from bench.report import at_most, table
 from robot_ai.pipeline.latency import STAGES
 
-FRAMES = 100
+FRAMES = 80
 # Slow enough for every model here that no frame waits for the one before: that wait is the camera's doing.
 RATE = 10.0
 NOTE = """In ms. Added: from the image's stamp to the arrival of its detections in another process, minus the median

@@ -40,7 +40,8 @@ class RivalNode(Node):
         self._publisher.publish(to_detection_array(result.detections[0], message.header))
 
     def _report(self) -> None:
-        status = DiagnosticStatus(values=[KeyValue(key="frames received", value=str(self._count))])
+        name = self.get_fully_qualified_name().lstrip("/")
+        status = DiagnosticStatus(name=name, values=[KeyValue(key="frames received", value=str(self._count))])
         self._diagnostics.publish(DiagnosticArray(status=[status]))
 
 
