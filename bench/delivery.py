@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from bench.harness import SIZES, Run, detector, measure, stub_model
@@ -11,13 +12,14 @@ from bench.report import at_least, table
 FRAMES = 150
 
 
-def run() -> str:
+def run(sizes: Sequence[str]) -> str:
     """The table; frames are counted by the detector's ledger as they arrive."""
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         node = detector("stub", stub_model(Path(folder)))
         for reliability in ("best_effort", "reliable"):
-            for size, (width, height) in SIZES.items():
+            for size in sizes:
+                width, height = SIZES[size]
                 camera = ["--width", str(width), "--height", str(height), "--reliability", reliability]
                 ours, default = (measure(node, camera, profile=profile, frames=FRAMES) for profile in (True, False))
                 verdict = at_least(_received(ours), FRAMES)
