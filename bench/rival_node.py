@@ -15,6 +15,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import Image
 from vision_msgs.msg import Detection2DArray
 
+from robot_ai.backends.loading import BackendChoice
 from robot_ai.pipeline.image_detector import DetectionSettings, ImageDetector
 from robot_ai.ros.detections import to_detection_array
 
@@ -24,7 +25,7 @@ class RivalNode(Node):
 
     def __init__(self) -> None:
         super().__init__("camera_detector")
-        self._detector = ImageDetector.load("nanodet_g", "pytorch")
+        self._detector = ImageDetector.load(BackendChoice("nanodet_g", "pytorch"))
         self._count = 0
         self.create_subscription(Image, "image", self._on_image, 10)
         self._publisher = self.create_publisher(Detection2DArray, "detections", 10)

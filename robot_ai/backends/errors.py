@@ -29,3 +29,15 @@ class ArtifactLoadError(BackendError):
 
 class InferenceError(BackendError):
     """Input tensors that do not fit the network, or a framework that failed in a forward pass."""
+
+
+class PrecisionError(BackendError):
+    """A precision in which the backend cannot run the artifact."""
+
+
+class BackendOptionError(BackendError):
+    """A backend option that cannot be read, or that the backend does not know."""
+
+
+class VerificationError(BackendError):
+    """A loaded model whose outputs are not those that its card and its golden sample promise."""

@@ -37,11 +37,12 @@ class Backend(Protocol):
     def device(self) -> str:
         """The device that is really used, such as `cpu` or `cuda:0`. Defined after `load`."""
 
-    def load(self, card: ModelCard, device: str = "auto", threads: int = 0) -> None:
+    def load(self, card: ModelCard, device: str = "auto", threads: int = 0, precision: str = "auto") -> None:
         """Reads the card's artifact for this backend into memory.
 
         `device` is `auto`, `cpu` or `cuda:N`; `threads` bounds the CPU threads of one forward pass, 0 leaves the
-        framework's own default. Raises a `BackendError` that names what is missing or wrong.
+        framework's own default. `precision` is `auto`, the artifact's own, or one of PRECISIONS in which to compute
+        instead; inputs and outputs keep the card's dtypes. Raises a `BackendError` that names what is missing or wrong.
         """
 
     def infer(self, tensors: Tensors) -> dict[str, NDArray[np.generic]]:

@@ -17,6 +17,7 @@ from robot_ai.backends.protocol import Tensors, TensorSpec
 from robot_ai.backends.support import (
     check_inputs,
     check_outputs,
+    check_precision,
     check_threads,
     choose_device,
     import_framework,
@@ -64,13 +65,14 @@ class PyTorchBackend:
         """`cpu` or `cuda:N`."""
         return str(self._device)
 
-    def load(self, card: ModelCard, device: str = "auto", threads: int = 0) -> None:
+    def load(self, card: ModelCard, device: str = "auto", threads: int = 0, precision: str = "auto") -> None:
         """Builds the network, fills in its weights and runs it once to compare its outputs with the card's.
 
         Raises NoArtifactError, MissingFrameworkError, DeviceError or ArtifactLoadError.
         """
         check_threads(threads)
         artifact = card.artifact_for(NAME)
+        check_precision(precision, artifact, (), NAME)
         self._torch = torch = import_framework("torch", NAME)
         gpu = choose_device(device, torch.cuda.device_count() if torch.cuda.is_available() else 0, "PyTorch")
         self._device = torch.device("cpu" if gpu is None else f"cuda:{gpu}")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from robot_ai.backends.errors import ArtifactLoadError, InferenceError
 from robot_ai.backends.protocol import Tensors, TensorSpec
-from robot_ai.backends.support import check_inputs, check_outputs, check_threads, choose_device
+from robot_ai.backends.support import check_inputs, check_outputs, check_precision, check_threads, choose_device
 from robot_ai.models.card import ModelCard
 
 SCORE = 0.9
@@ -53,10 +53,11 @@ class StubBackend:
         """Always `cpu`."""
         return "cpu"
 
-    def load(self, card: ModelCard, device: str = "auto", threads: int = 0) -> None:
+    def load(self, card: ModelCard, device: str = "auto", threads: int = 0, precision: str = "auto") -> None:
         """Reads the options; see OPTIONS. Raises ArtifactLoadError when they are wrong or `fail_load` is set."""
         choose_device(device, 0, "the stub")
         check_threads(threads)
+        check_precision(precision, card.artifact_for("stub"), (), "the stub")
         options = card.artifact_for("stub").options
         unknown = sorted(set(options) - set(OPTIONS))
         if unknown:

@@ -12,7 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from robot_ai.backends.errors import ArtifactLoadError, DeviceError, InferenceError, MissingFrameworkError
+from robot_ai.backends.errors import (
+    ArtifactLoadError,
+    DeviceError,
+    InferenceError,
+    MissingFrameworkError,
+    PrecisionError,
+)
 from robot_ai.backends.protocol import Tensors, TensorSpec
 from robot_ai.models.card import Artifact
 
@@ -61,6 +67,22 @@ def check_threads(threads: int) -> None:
     """Raises DeviceError for a negative number of threads."""
     if threads < 0:
         raise DeviceError(f"threads is {threads}; expected 0 for the framework's default, or a positive number")
+
+
+def check_precision(precision: str, artifact: Artifact, computed: Sequence[str], backend: str) -> str:
+    """The precision to compute in: the artifact's own for `auto`, else one of `computed`, which the backend can do.
+
+    Raises PrecisionError.
+    """
+    if precision in ("auto", artifact.precision):
+        return artifact.precision
+    if precision not in computed:
+        choices = ", ".join(dict.fromkeys(["auto", artifact.precision, *computed]))
+        raise PrecisionError(
+            f"precision is '{precision}', in which {backend} cannot run this artifact; expected one of {choices}. "
+            "Choose one of these, or export the model in that precision"
+        )
+    return precision
 
 
 def import_network(artifact: Artifact, base: type, backend: str) -> Any:

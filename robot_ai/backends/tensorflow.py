@@ -25,6 +25,7 @@ from robot_ai.backends.protocol import Tensors, TensorSpec
 from robot_ai.backends.support import (
     check_inputs,
     check_outputs,
+    check_precision,
     check_threads,
     choose_device,
     import_framework,
@@ -72,7 +73,7 @@ class TensorFlowBackend:
         """`cpu` or `cuda:N`."""
         return self._device
 
-    def load(self, card: ModelCard, device: str = "auto", threads: int = 0) -> None:
+    def load(self, card: ModelCard, device: str = "auto", threads: int = 0, precision: str = "auto") -> None:
         """Builds the model, traces its graph and runs it once to compare its outputs with the card's.
 
         TensorFlow takes its thread count once per process, before its first operation; a later, different one is
@@ -81,6 +82,7 @@ class TensorFlowBackend:
         """
         check_threads(threads)
         artifact = card.artifact_for(NAME)
+        check_precision(precision, artifact, (), NAME)
         self._tf = tf = _import_tensorflow()
         gpus = tf.config.list_physical_devices("GPU")
         gpu = choose_device(device, len(gpus), "TensorFlow")

@@ -12,6 +12,7 @@ from robot_ai.errors import RobotAIError
 VERBS = {
     "demo": "find objects in photos with real nodes over DDS",
     "evaluate": "measure a model's average precision on a COCO data set",
+    "model": "import, export, verify and measure models",
     "docs": "write the generated pages of docs/",
 }
 

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, cast
 
-from robot_ai.models.errors import (
-    ArtifactChecksumError,
-    ArtifactMissingError,
-    ArtifactPathError,
-    CardValueError,
-    NoArtifactError,
-)
+from robot_ai.models.artifacts import Artifact, backend_of, check_file, parse_artifacts, parse_file
+from robot_ai.models.errors import CardValueError, NoArtifactError
 from robot_ai.models.fields import Fields, read_yaml
 from robot_ai.models.specs import ImageInput, TensorSpec, Thresholds
 from robot_ai.perception.decoders.errors import DecoderError
@@ -31,27 +25,19 @@ DTYPES = ("float32", "float16", "float64", "int64", "int32", "uint8", "int8")
 
 
 @dataclass(frozen=True)
-class Artifact:
-    """What one backend loads.
-
-    path: the file or None when the backend needs none. sha256: its checksum, 64 hex digits, given with a path.
-    layout: the input layout this artifact takes, where it differs from the card's. network: for weights without a
-    graph, the class that builds the network, as `package.module:Class`. options: free, read by the backend.
-    """
-
-    path: Path | None = None
-    sha256: str | None = None
-    layout: str | None = None
-    network: str | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
 class DecoderSpec:
     """Which decoder turns the outputs into boxes, and its options."""
 
     type: str
     options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class GoldenFile:
+    """Where the golden sample is, an input and the outputs expected for it; read by `robot_ai.models.golden`."""
+
+    path: Path
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -70,13 +56,14 @@ class ModelCard:
     artifacts: Mapping[str, Artifact]
     license: str
     source: str
+    golden: GoldenFile | None = None
 
     @classmethod
     def load(cls, path: str | Path, backends: Collection[str] | None = None) -> ModelCard:
         """Reads and checks a card, given its directory or its `model.yaml`.
 
-        The files of the artifacts for `backends` (None: of all) must exist and have the card's checksum; this reads
-        them once, here. Raises a ModelCardError.
+        The golden sample and the artifacts for `backends` (None: of all), given as `backend` or `backend/variant`, must
+        exist and have the card's checksum; this reads them once, here. Raises a ModelCardError.
         """
         file = Path(path)
         if file.name != CARD_FILE:
@@ -86,13 +73,31 @@ class ModelCard:
         fields.finish()
         card.create_decoder()
         checked: dict[Path, str] = {}
-        for backend, artifact in card.artifacts.items():
-            if backends is None or backend in backends:
-                _check_file(file, backend, artifact, checked)
+        for key, artifact in card.artifacts.items():
+            if backends is None or key in backends or backend_of(key) in backends:
+                check_file(file, f"artifacts.{key}", artifact.path, artifact.sha256, checked)
+        if card.golden is not None:
+            check_file(file, "golden", card.golden.path, card.golden.sha256, checked)
         return card
 
+    def select(self, key: str, precision: str = "auto", options: Mapping[str, Any] | None = None) -> ModelCard:
+        """The same card with one artifact, under its backend's name: what a backend is given to load.
+
+        `key` is a backend or `backend/variant`. Among a backend's variants the first of that precision is taken; with
+        `auto`, or where none has it, the one under the backend's own name, else the first. `options` go before the
+        artifact's own. Raises NoArtifactError.
+        """
+        name = backend_of(key)
+        variants = [other for other in self.artifacts if backend_of(other) == name]
+        if key == name and variants:
+            default = name if name in variants else variants[0]
+            fitting = (other for other in variants if self.artifacts[other].precision == precision)
+            key = default if self.artifacts[default].precision == precision else next(fitting, default)
+        artifact = self.artifact_for(key)
+        return replace(self, artifacts={name: replace(artifact, options={**artifact.options, **(options or {})})})
+
     def artifact_for(self, backend: str) -> Artifact:
-        """The artifact that a backend loads. Raises NoArtifactError."""
+        """The artifact of that key. Raises NoArtifactError."""
         if backend not in self.artifacts:
             raise NoArtifactError(
                 f"{self.directory / CARD_FILE}: no artifact for backend '{backend}'; the card has artifacts for "
@@ -136,9 +141,10 @@ def _parse(fields: Fields, directory: Path) -> ModelCard:
         outputs=_parse_outputs(fields),
         decoder=_parse_decoder(fields.mapping("decoder", "a mapping with 'type'")),
         thresholds=_parse_thresholds(fields.mapping("thresholds", "confidence, iou and max_detections")),
-        artifacts=_parse_artifacts(fields.mapping("artifacts", "one entry per backend"), fields, directory),
+        artifacts=parse_artifacts(fields.mapping("artifacts", "one entry per backend"), fields, directory),
         license=fields.text("license", "the license of the weights, such as Apache-2.0"),
         source=fields.text("source", "where the model comes from"),
+        golden=_parse_golden(fields.mapping("golden", "path and sha256"), directory) if fields.has("golden") else None,
     )
 
 
@@ -218,78 +224,9 @@ def _parse_thresholds(fields: Fields) -> Thresholds:
     return thresholds
 
 
-def _parse_artifacts(entries: Fields, card: Fields, directory: Path) -> dict[str, Artifact]:
-    if not entries.keys():
-        raise card.fault("artifacts", "is empty", "an entry for at least one backend")
-    return {
-        backend: _parse_artifact(entries.mapping(backend, "a mapping with path, sha256, ..."), directory)
-        for backend in entries.keys()  # noqa: SIM118 (not a dict)
-    }
-
-
-def _parse_artifact(fields: Fields, directory: Path) -> Artifact:
-    path = fields.text("path", "a file beside the card") if fields.has("path") else None
-    sha256 = fields.text("sha256", "the file's checksum") if fields.has("sha256") else None
-    if (path is None) != (sha256 is None):
-        given, absent = ("path", "sha256") if path else ("sha256", "path")
-        raise fields.fault(given, f"is given without '{absent}'", "both, or neither for a backend without a file")
-    if sha256 is not None and not re.fullmatch(r"[0-9a-f]{64}", sha256):
-        raise fields.fault("sha256", f"is {sha256!r}", "64 lower-case hex digits, as sha256sum prints them")
-    network = fields.text("network", "package.module:Class") if fields.has("network") else None
-    if network is not None and not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", network):
-        raise fields.fault("network", f"is {network!r}", "package.module:Class")
-    artifact = Artifact(
-        path=_inside(directory, path, fields) if path is not None else None,
-        sha256=sha256,
-        layout=fields.choice("layout", ("NCHW", "NHWC")) if fields.has("layout") else None,
-        network=network,
-        options=fields.mapping("options", "a mapping").free() if fields.has("options") else {},
-    )
+def _parse_golden(fields: Fields, directory: Path) -> GoldenFile:
+    path, sha256 = parse_file(fields, directory)
     fields.finish()
-    return artifact
-
-
-def _inside(directory: Path, path: str, fields: Fields) -> Path:
-    """Joins an artifact's path to the card's directory.
-
-    The check is on the text of the path: links inside the directory stay allowed, because `colcon build
-    --symlink-install` links each file back to the sources.
-    """
-    relative = PurePosixPath(path)
-    if relative.is_absolute() or ".." in relative.parts or "\\" in path or "\0" in path:
-        raise ArtifactPathError(
-            f"{directory / CARD_FILE}: '{fields.path_of('path')}' is {path!r}, which leads outside the card's "
-            "directory; expected a relative path below it. Put the file beside the card"
-        )
-    return directory / relative
-
-
-def _check_file(card: Path, backend: str, artifact: Artifact, checked: dict[Path, str]) -> None:
-    """Compares an artifact's file with its checksum; `checked` keeps each file from being read twice."""
-    path, key = artifact.path, f"artifacts.{backend}"
-    if path is None:
-        return
-    if path not in checked:
-        try:
-            if not path.is_file():
-                raise ArtifactMissingError(
-                    f"{card}: '{key}.path' names {path}, which is no file. Restore it or correct the path"
-                )
-            with path.open("rb") as stream:
-                checked[path] = _sha256(stream)
-        except OSError as error:
-            raise ArtifactMissingError(
-                f"{card}: '{key}.path' names {path}, which cannot be read ({error.strerror}). Check its permissions"
-            ) from error
-    if checked[path] != artifact.sha256:
-        raise ArtifactChecksumError(
-            f"{card}: '{key}.sha256': {path} has sha256 {checked[path]}; expected {artifact.sha256}. "
-            "The file is damaged or was replaced: restore it, or correct the card if the change was meant"
-        )
-
-
-def _sha256(stream: Any) -> str:
-    digest = hashlib.sha256()
-    while block := stream.read(1 << 20):
-        digest.update(block)
-    return digest.hexdigest()
+    if path is None or sha256 is None:
+        raise fields.fault("path", "is missing", "path and sha256 of the golden sample")
+    return GoldenFile(path, sha256)

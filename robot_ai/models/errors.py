@@ -37,3 +37,7 @@ class NoArtifactError(ModelCardError):
 
 class ModelNotFoundError(RobotAIError):
     """A model name or path that leads to no `model.yaml`."""
+
+
+class GoldenSampleError(RobotAIError):
+    """A golden sample that cannot be read or does not fit its card."""

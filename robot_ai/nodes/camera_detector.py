@@ -55,7 +55,7 @@ class CameraDetector(SafeLifecycleNode):
         values = self._settings.values
         if values.threads:
             cv2.setNumThreads(values.threads)
-        self._detector = ImageDetector.load(values.model, values.backend, values.device, values.threads)
+        self._detector = ImageDetector.load(values.choice)
         self._detector.check(values.settings)
         for camera in values.cameras or ("",):
             self._ports[camera] = CameraPort(self, camera, values.image_transport)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from robot_ai.backends.errors import BackendOptionError
+from robot_ai.backends.loading import BackendChoice, parse_options
+from robot_ai.models.artifacts import PRECISIONS
 from robot_ai.perception.encodings import MAX_PIXELS
 from robot_ai.pipeline.image_detector import DetectionSettings
 from robot_ai.ros.errors import ParameterError
@@ -18,10 +21,16 @@ _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 class CameraDetectorParameters:
     """A consistent set of values; a frame is processed with one set from beginning to end."""
 
-    backend: str = parameter("pytorch", "framework that runs the model: a name in the entry points robot_ai.backends")
+    backend: str = parameter("pytorch", "what runs the model: a backend, or backend/variant such as litert/int8")
     model: str = parameter("nanodet_g", "model card: a directory with a model.yaml, or a name in models/")
     device: str = parameter("auto", "auto (a GPU where there is one), cpu or cuda:N")
+    precision: str = parameter(
+        "auto", "precision of the forward pass; auto: the artifact's own", choices=("auto", *PRECISIONS)
+    )
     threads: int = parameter(0, "CPU threads of a forward pass; 0: the framework's default", minimum=0, maximum=256)
+    backend_options: tuple[str, ...] = parameter(
+        (), "key=value options of the backend, such as compile=true; docs/backends.md lists them"
+    )
     cameras: tuple[str, ...] = parameter(
         (), "camera namespaces served by one batched model, front giving front/image; empty: one camera, on image"
     )
@@ -51,6 +60,11 @@ class CameraDetectorParameters:
     autostart: bool = parameter(True, "configure and activate at start, without a lifecycle manager", read_only=True)
 
     @property
+    def choice(self) -> BackendChoice:
+        """The part that decides what is loaded."""
+        return BackendChoice(self.model, self.backend, self.device, self.precision, self.threads, self.backend_options)
+
+    @property
     def settings(self) -> DetectionSettings:
         """The part that the detector takes with every batch."""
         return DetectionSettings(
@@ -64,6 +78,10 @@ class CameraDetectorParameters:
         """Raises ParameterError for values that no range can express."""
         if not _DEVICE.fullmatch(self.device):
             raise ParameterError(f"device is '{self.device}'; expected auto, cpu or cuda:N")
+        try:
+            parse_options(self.backend_options)
+        except BackendOptionError as error:
+            raise ParameterError(str(error)) from error
         for camera in self.cameras:
             if not _CAMERA_NAME.fullmatch(camera):
                 raise ParameterError(f"cameras holds '{camera}'; expected a relative ROS namespace such as front")

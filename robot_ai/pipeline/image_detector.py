@@ -9,17 +9,14 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from robot_ai.backends.loading import BackendChoice, load_backend
 from robot_ai.backends.protocol import Backend
-from robot_ai.backends.registry import create
+from robot_ai.models.artifacts import backend_of
 from robot_ai.models.card import ModelCard
-from robot_ai.models.find import find_model
 from robot_ai.perception.detections import Detections
 from robot_ai.perception.nms import class_mask, suppress
 from robot_ai.perception.preprocess import ImagePreprocessor
 from robot_ai.perception.resize import Placement
-
-# Frameworks compile, pick kernels and allocate in their first passes.
-WARM_UP_PASSES = 2
 
 
 @dataclass(frozen=True)
@@ -44,27 +41,22 @@ class ImageDetector:
     """A model card and its loaded backend, ready to detect. Used from one thread at a time."""
 
     def __init__(self, card: ModelCard, backend_name: str, backend: Backend) -> None:
+        """`backend_name` is the backend's, or `backend/variant`; the card has an artifact under the backend's name."""
         self.card = card
         self.backend_name = backend_name
         self._backend = backend
-        self._input = card.input_for(backend_name)
+        self._input = card.input_for(backend_of(backend_name))
         self._preprocess = ImagePreprocessor(self._input)
         self._decoder = card.create_decoder()
 
     @classmethod
-    def load(cls, model: str, backend_name: str, device: str = "auto", threads: int = 0) -> ImageDetector:
-        """Finds the model's card, loads it into the backend and warms it up.
+    def load(cls, choice: BackendChoice) -> ImageDetector:
+        """Loads the model, warms it up and verifies it.
 
-        Raises a ModelError, ModelCardError or BackendError that says what is wrong and what to do.
+        Raises a ModelError, ModelCardError, GoldenSampleError or BackendError that says what is wrong and what to do.
         """
-        backend = create(backend_name)
-        card = ModelCard.load(find_model(model), backends=[backend_name])
-        backend.load(card, device, threads)
-        detector = cls(card, backend_name, backend)
-        grey = np.full((detector._input.height, detector._input.width, 3), 114, np.uint8)
-        for _ in range(WARM_UP_PASSES):
-            detector.detect([grey], DetectionSettings())
-        return detector
+        card, backend = load_backend(choice)
+        return cls(card, choice.backend, backend)
 
     @property
     def device(self) -> str:

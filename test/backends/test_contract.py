@@ -14,6 +14,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from robot_ai.backends.errors import ArtifactLoadError, DeviceError, InferenceError
+from robot_ai.backends.loading import BackendChoice
 from robot_ai.backends.protocol import Backend
 from robot_ai.backends.registry import create
 from robot_ai.models.card import ModelCard
@@ -199,7 +200,7 @@ def test_truncated_weights_are_refused_by_their_checksum_first(card: ModelCard, 
     (tmp_path / "model.yaml").write_bytes((find_model("nanodet_g") / "model.yaml").read_bytes())
     (tmp_path / WEIGHTS.name).write_bytes(WEIGHTS.read_bytes()[:-1])
     with pytest.raises(ArtifactChecksumError):
-        ImageDetector.load(str(tmp_path), name_of(card))
+        ImageDetector.load(BackendChoice(str(tmp_path), name_of(card)))
 
 
 class Trap:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from robot_ai.backends.loading import BackendChoice
 from robot_ai.perception.preprocess import ImagePreprocessor
 from robot_ai.pipeline.image_detector import DetectionSettings, ImageDetector
 from robot_ai.training.coco import CocoDataSet
@@ -25,7 +26,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 def detectors() -> Iterator[dict[str, ImageDetector]]:
     for module in FRAMEWORKS.values():
         pytest.importorskip(module, exc_type=ImportError)
-    loaded = {name: ImageDetector.load("nanodet_g", name, "cpu", 2) for name in FRAMEWORKS}
+    loaded = {name: ImageDetector.load(BackendChoice("nanodet_g", name, "cpu", threads=2)) for name in FRAMEWORKS}
     yield loaded
     for detector in loaded.values():
         detector.close()

@@ -272,22 +272,22 @@ REFUSALS: dict[str, tuple[Change, type[RobotAIError], list[str]]] = {
     "path that is absolute": (
         put("artifacts", "pytorch", "path", "/etc/passwd"),
         errors.ArtifactPathError,
-        ["'artifacts.pytorch.path'", "outside the card's directory", "Put the file beside the card"],
+        ["'artifacts.pytorch.path'", "does not lie inside the card's directory", "Put the file beside the card"],
     ),
     "path that climbs": (
         put("artifacts", "pytorch", "path", "a/../../secret"),
         errors.ArtifactPathError,
-        ["'artifacts.pytorch.path'", "outside the card's directory", "Put the file beside the card"],
+        ["'artifacts.pytorch.path'", "does not lie inside the card's directory", "Put the file beside the card"],
     ),
     "missing file": (
         put("artifacts", "pytorch", "path", "gone.bin"),
         errors.ArtifactMissingError,
         ["'artifacts.pytorch.path'", "gone.bin", "Restore it or correct the path"],
     ),
-    "path that is a directory": (
+    "path that is the card's directory": (
         put("artifacts", "pytorch", "path", "."),
-        errors.ArtifactMissingError,
-        ["'artifacts.pytorch.path'", "no file", "Restore it or correct the path"],
+        errors.ArtifactPathError,
+        ["'artifacts.pytorch.path'", "does not lie inside the card's directory"],
     ),
     "path of 5000 letters": (
         put("artifacts", "pytorch", "path", "a" * 5000),

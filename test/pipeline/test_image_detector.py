@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from robot_ai.backends.errors import ArtifactLoadError, InferenceError, UnknownBackendError
+from robot_ai.backends.loading import BackendChoice
 from robot_ai.models.errors import ModelNotFoundError, NoArtifactError
 from robot_ai.perception.decoders.errors import UnknownLabelError
 from robot_ai.pipeline.image_detector import DetectionSettings, ImageDetector
@@ -21,7 +22,7 @@ SETTINGS = DetectionSettings()
 
 
 def load(card: Path) -> ImageDetector:
-    return ImageDetector.load(str(card), "stub")
+    return ImageDetector.load(BackendChoice(str(card), "stub"))
 
 
 def edit(card: Path, **changes: Any) -> Path:
@@ -196,9 +197,9 @@ def test_what_the_backend_says_is_passed_on(stub_card):
 )
 def test_what_cannot_be_loaded_is_refused(stub_card: Callable[..., Path], backend, options, error):
     with pytest.raises(error):
-        ImageDetector.load(str(stub_card(**options)), backend)
+        ImageDetector.load(BackendChoice(str(stub_card(**options)), backend))
 
 
 def test_unknown_model_is_refused():
     with pytest.raises(ModelNotFoundError, match="no model is named 'nonesuch'"):
-        ImageDetector.load("nonesuch", "stub")
+        ImageDetector.load(BackendChoice("nonesuch", "stub"))

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
+from robot_ai.backends.loading import BackendChoice
 from robot_ai.perception.detections import Detections
 from robot_ai.perception.encodings import RawImage, decode_compressed, decode_raw
 from robot_ai.perception.errors import ImageLengthError
@@ -312,7 +313,7 @@ def test_an_unknown_transport_time_is_not_measured():
 @pytest.mark.parametrize("seed", [1, 2])
 def test_the_books_balance_in_a_storm(seed, stub_card):
     """Cameras on threads of their own, good and broken messages, a backend that fails now and then."""
-    detector = ImageDetector.load(str(stub_card(size=32, fail_every=7, delay=0.0005)), "stub")
+    detector = ImageDetector.load(BackendChoice(str(stub_card(size=32, fail_every=7, delay=0.0005)), "stub"))
     sources = ("front", "left", "rear")
     settings = DetectionSettings()
     good = cv2.imencode(".png", np.full((16, 16, 3), 255, np.uint8))[1].tobytes()

@@ -1,0 +1,108 @@
+"""From a choice of model and backend to a backend that is loaded, warm and proven to run that model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from robot_ai.backends.errors import BackendOptionError, VerificationError
+from robot_ai.backends.protocol import Backend
+from robot_ai.backends.registry import create
+from robot_ai.backends.support import check_outputs, zeros_for
+from robot_ai.models.artifacts import backend_of
+from robot_ai.models.card import ModelCard
+from robot_ai.models.find import find_model
+from robot_ai.models.golden import GoldenSample, compare, tolerance_of
+
+# Frameworks compile, pick kernels and allocate in their first passes.
+WARM_UP_PASSES = 2
+
+
+@dataclass(frozen=True)
+class BackendChoice:
+    """Everything that decides how a model is run.
+
+    model: a card's name or path. backend: a backend's name, or `backend/variant` for one artifact of several. device:
+    `auto`, `cpu` or `cuda:N`. precision: `auto` or one of PRECISIONS. threads: CPU threads, 0 for the framework's
+    default. options: `key=value` texts, values in YAML, that go before the options of the card's artifact.
+    """
+
+    model: str = "nanodet_g"
+    backend: str = "pytorch"
+    device: str = "auto"
+    precision: str = "auto"
+    threads: int = 0
+    options: tuple[str, ...] = ()
+
+
+def load_backend(choice: BackendChoice) -> tuple[ModelCard, Backend]:
+    """Finds the card, loads its artifact, warms it up and verifies it.
+
+    The card returned holds the chosen artifact alone. Raises a ModelError, ModelCardError, GoldenSampleError or
+    BackendError that says what is wrong and what to do; then nothing stays loaded.
+    """
+    backend = create(backend_of(choice.backend))
+    card = ModelCard.load(find_model(choice.model), backends=[choice.backend])
+    card = card.select(choice.backend, choice.precision, parse_options(choice.options))
+    golden = GoldenSample.load(card)
+    backend.load(card, choice.device, choice.threads, choice.precision)
+    try:
+        for _ in range(WARM_UP_PASSES):
+            outputs = backend.infer(zeros_for(backend.inputs))
+        where = f"{card.name}, backend '{choice.backend}'"
+        check_outputs(card.outputs, outputs, where)
+        if golden is None:
+            _check_finite(where, outputs)
+        else:
+            _compare_with(golden, card, choice, backend, where)
+    except Exception:
+        backend.close()
+        raise
+    return card, backend
+
+
+def parse_options(texts: Sequence[str]) -> dict[str, Any]:
+    """Reads `key=value` texts. Raises BackendOptionError."""
+    options = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not (equals and key.strip()):
+            raise BackendOptionError(
+                f"backend option '{text}' is no key=value, such as providers=[CPUExecutionProvider]"
+            )
+        try:
+            options[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise BackendOptionError(f"the value of backend option '{text}' is no YAML value: {error}") from error
+    return options
+
+
+def _check_finite(where: str, outputs: Mapping[str, NDArray[Any]]) -> None:
+    """All that can be asked of a model without a golden sample."""
+    wild = [name for name, array in outputs.items() if not np.isfinite(array).all()]
+    if wild:
+        raise VerificationError(
+            f"{where}: {', '.join(wild)} holds NaN or infinity for an input of zeros; expected finite numbers. "
+            "Export the model again"
+        )
+
+
+def _compare_with(golden: GoldenSample, card: ModelCard, choice: BackendChoice, backend: Backend, where: str) -> None:
+    name = backend_of(choice.backend)
+    outputs = backend.infer(golden.inputs_for(card, name))
+    tolerance = tolerance_of(card.artifact_for(name), choice.precision)
+    for output, expected in golden.outputs.items():
+        difference = compare(expected, outputs[output])
+        # NaN compares as beyond any tolerance.
+        if not difference.relative <= tolerance:
+            allowed = tolerance * max(1.0, difference.magnitude)
+            raise VerificationError(
+                f"{where}: output '{output}' differs from the golden sample by {difference.largest:.3g} at most and "
+                f"{difference.mean:.3g} on average; expected at most {allowed:.3g}. It is "
+                "another model, or the export or the precision damaged it: run `robot_ai model verify`"
+            )

@@ -1,0 +1,47 @@
+"""`robot_ai model`: the model tool, one verb per file `model_<verb>.py` of this folder."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib import import_module
+
+from robot_ai.errors import RobotAIError
+
+# Their modules import frameworks only in `run`.
+VERBS = {
+    "list": "the models that can be found, with their artifacts",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the tool's verbs with their arguments."""
+    verbs = parser.add_subparsers(dest="model_verb", required=True, metavar="VERB")
+    for verb, summary in VERBS.items():
+        module = import_module(f"robot_ai.cli.model_{verb}")
+        subparser = verbs.add_parser(verb, help=summary, description=summary)
+        module.add_arguments(subparser)
+        subparser.set_defaults(run_model=module.run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs the chosen verb; returns its exit code."""
+    return int(args.run_model(args))
+
+
+def main(args: list[str] | None = None) -> int:
+    """`ros2 run robot_ai model VERB`; a known fault is one line on stderr and exit code 1."""
+    parser = argparse.ArgumentParser(prog="model", description="Models: import, export, verify, measure.")
+    add_arguments(parser)
+    parsed = parser.parse_args(args)
+    try:
+        return run(parsed)
+    except RobotAIError as error:
+        print(f"robot_ai model {parsed.model_verb}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

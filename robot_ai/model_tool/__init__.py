@@ -1,0 +1,1 @@
+"""The model tool: import, export, verify and benchmark of models."""
