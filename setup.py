@@ -22,7 +22,9 @@ ROS = [
     "ros-rosgraph-msgs==2.0.3",
 ]
 DEMO = ["scikit-image>=0.22", "scikit-learn>=1.4"]  # their wheels carry the photos
+LIDAR = ["pypcd4>=1.2"]  # reads .pcd files; Ouster's library, for .osf, pins what the tests need in other versions
 TEST = [
+    *LIDAR,
     "pytest==8.3.5",  # launch_testing breaks every pytest 9 run
     "pytest-timeout>=2.3",
     "hypothesis>=6.100",
@@ -71,12 +73,14 @@ setup(
         "opencv-python-headless>=4.6",
         "PyYAML>=6",
         "safetensors>=0.4",
+        "scipy>=1.10",
     ],
     extras_require={
         "pytorch": PYTORCH,
         "tensorflow": TENSORFLOW,
         "ros": ROS,
         "demo": DEMO,
+        "lidar": LIDAR,
         "test": TEST,
     },
     zip_safe=False,
