@@ -68,7 +68,7 @@ class ClusterDetector:
         `origin` (3,) is where the sensor is in that frame; by default the frame's own origin. Boxes are in the frame of
         the points.
         """
-        watch = _Watch()
+        watch = Watch()
         points = _crop(points, settings, origin)
         watch.lap("crop")
         above = height_above_ground(points, settings.ground)
@@ -85,12 +85,15 @@ class ClusterDetector:
         return CloudResult(detections if origin is None else detections.moved(np.asarray(origin)), watch.laps)
 
 
-class _Watch:
+class Watch:
+    """Seconds from one lap to the next, by the name of what was done."""
+
     def __init__(self) -> None:
         self.laps: dict[str, float] = {}
         self._last = time.perf_counter()
 
     def lap(self, stage: str) -> None:
+        """Ends a stage."""
         now = time.perf_counter()
         self.laps[stage] = now - self._last
         self._last = now

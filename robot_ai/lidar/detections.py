@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -77,16 +78,15 @@ class Detections3D:
         """The label of each detection."""
         return [self.labels[index] for index in self.class_indices.tolist()]
 
+    @property
+    def arrays(self) -> tuple[NDArray[Any], ...]:
+        """All arrays, in the order of the fields."""
+        return self.centers, self.sizes, self.yaws, self.scores, self.class_indices
+
     def take(self, which: NDArray[np.generic]) -> Detections3D:
         """The detections that a mask (N,) or an array of indices picks."""
-        return Detections3D(
-            self.centers[which],
-            self.sizes[which],
-            self.yaws[which],
-            self.scores[which],
-            self.class_indices[which],
-            self.labels,
-        )
+        centers, sizes, yaws, scores, classes = (array[which] for array in self.arrays)
+        return Detections3D(centers, sizes, yaws, scores, classes, self.labels)
 
     def moved(self, offset: NDArray[np.floating]) -> Detections3D:
         """The same boxes, `offset` (3,) meters further on."""
