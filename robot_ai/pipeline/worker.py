@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
+from robot_ai.geometry.errors import TransformError
 from robot_ai.pipeline.latency import StageLatencies
 from robot_ai.pipeline.ledger import DropCause, FrameLedger
 from robot_ai.pipeline.slots import NewestSlots
@@ -135,8 +136,9 @@ class FrameWorker(Generic[Decoded, Found]):
             answers = list(zip(decoded, result.detections, strict=True))
         # A framework may raise anything; its failure is counted and the next frame tried.
         except Exception as error:  # noqa: BLE001
+            cause = DropCause.NO_TRANSFORM if isinstance(error, TransformError) else DropCause.FAILED
             for source, *_ in decoded:
-                self._drop(source, DropCause.FAILED, error)
+                self._drop(source, cause, error)
             return
         for (source, frame, item, durations), detections in answers:
             started = time.perf_counter()
