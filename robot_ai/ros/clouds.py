@@ -24,7 +24,7 @@ def to_raw_cloud(message: PointCloud2) -> RawCloud:
         fields,
         message.point_step,
         message.row_step,
-        memoryview(message.data).cast("B"),
+        memoryview(message.data),
         bool(message.is_bigendian),
     )
 
