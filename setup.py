@@ -92,6 +92,7 @@ setup(
         "console_scripts": [
             "camera_detector = robot_ai.nodes.camera_detector:main",
             "image_source = robot_ai.nodes.image_source:main",
+            "lidar_detector = robot_ai.nodes.lidar_detector:main",
             "robot_ai = robot_ai.cli.main:main",
         ],
         "robot_ai.backends": [
