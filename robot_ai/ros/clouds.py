@@ -60,5 +60,5 @@ def to_cloud(points: NDArray[np.float32], header: Header, rows: int = 1) -> Poin
         row_step=step * (len(points) // rows),
         is_dense=bool(np.isfinite(points).all()),
     )
-    message.data = to_byte_array(np.ascontiguousarray(points, "<f4").view(np.uint8))
+    message.data = to_byte_array(np.ascontiguousarray(points, "<f4").tobytes())
     return message
