@@ -91,6 +91,7 @@ setup(
     entry_points={
         "console_scripts": [
             "camera_detector = robot_ai.nodes.camera_detector:main",
+            "detection_fusion = robot_ai.nodes.detection_fusion:main",
             "image_source = robot_ai.nodes.image_source:main",
             "lidar_detector = robot_ai.nodes.lidar_detector:main",
             "robot_ai = robot_ai.cli.main:main",

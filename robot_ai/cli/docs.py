@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from robot_ai.nodes.camera_detector_parameters import CameraDetectorParameters
+from robot_ai.nodes.detection_fusion_parameters import DetectionFusionParameters
 from robot_ai.nodes.image_source_parameters import ImageSourceParameters
 from robot_ai.nodes.lidar_detector_parameters import LidarDetectorParameters
 from robot_ai.perception.encodings import ENCODINGS
@@ -14,6 +15,7 @@ from robot_ai.ros.parameter_spec import markdown_table
 NODES = {
     "camera_detector": CameraDetectorParameters,
     "lidar_detector": LidarDetectorParameters,
+    "detection_fusion": DetectionFusionParameters,
     "image_source": ImageSourceParameters,
 }
 PAGE = "parameters.md"
