@@ -28,7 +28,9 @@ ROS = [
     "ros-rosgraph-msgs==2.0.3",
 ]
 DEMO = ["scikit-image>=0.22", "scikit-learn>=1.4"]  # their wheels carry the photos
+LIDAR = ["pypcd4>=1.2"]  # reads .pcd files; Ouster's library, for .osf, pins what the tests need in other versions
 TEST = [
+    *LIDAR,
     "pytest==8.3.5",  # launch_testing breaks every pytest 9 run
     "pytest-timeout>=2.3",
     "hypothesis>=6.100",
@@ -78,6 +80,7 @@ setup(
         "opencv-python-headless>=4.6",
         "PyYAML>=6",
         "safetensors>=0.4",
+        "scipy>=1.10",
     ],
     extras_require={
         "pytorch": PYTORCH,
@@ -87,6 +90,7 @@ setup(
         "openvino": OPENVINO,
         "ros": ROS,
         "demo": DEMO,
+        "lidar": LIDAR,
         "test": TEST,
     },
     zip_safe=False,
@@ -97,7 +101,9 @@ setup(
     entry_points={
         "console_scripts": [
             "camera_detector = robot_ai.nodes.camera_detector:main",
+            "detection_fusion = robot_ai.nodes.detection_fusion:main",
             "image_source = robot_ai.nodes.image_source:main",
+            "lidar_detector = robot_ai.nodes.lidar_detector:main",
             "robot_ai = robot_ai.cli.main:main",
             "model = robot_ai.cli.model:main",
         ],

@@ -25,6 +25,8 @@ ROSDEP = {
     "opencv-python-headless": "python3-opencv",
     "PyYAML": "python3-yaml",
     "safetensors": None,
+    "scipy": "python3-scipy",
+    "pypcd4": None,
     "torch": None,  # python3-torch is Ubuntu's, years older than what is tested
     "tensorflow-cpu": None,
     "ai-edge-litert": None,
