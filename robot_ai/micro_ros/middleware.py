@@ -243,7 +243,7 @@ class Middleware(Protocol):
         ...
 
     def call(self, requester: Handle, request_id: int, cdr: bytes) -> None:
-        """A request of the client, named by `request_id` (0..65535). Several may be out at once, answered in any order."""
+        """A request of the client, named by `request_id` (0..65535); several may be out, answered in any order."""
         ...
 
     def reply(self, replier: Handle, token: int, cdr: bytes) -> None:
