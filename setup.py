@@ -88,6 +88,7 @@ setup(
         "console_scripts": [
             "camera_detector = robot_ai.nodes.camera_detector:main",
             "image_source = robot_ai.nodes.image_source:main",
+            "micro_ros_bridge = robot_ai.nodes.micro_ros_bridge:main",
             "robot_ai = robot_ai.cli.main:main",
         ],
         "robot_ai.backends": [

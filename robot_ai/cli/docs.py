@@ -7,10 +7,15 @@ from pathlib import Path
 
 from robot_ai.nodes.camera_detector_parameters import CameraDetectorParameters
 from robot_ai.nodes.image_source_parameters import ImageSourceParameters
+from robot_ai.nodes.micro_ros_bridge_parameters import MicroRosBridgeParameters
 from robot_ai.perception.encodings import ENCODINGS
 from robot_ai.ros.parameter_spec import markdown_table
 
-NODES = {"camera_detector": CameraDetectorParameters, "image_source": ImageSourceParameters}
+NODES = {
+    "camera_detector": CameraDetectorParameters,
+    "image_source": ImageSourceParameters,
+    "micro_ros_bridge": MicroRosBridgeParameters,
+}
 PAGE = "parameters.md"
 
 
