@@ -135,10 +135,11 @@ class Agent:
             entity.session.fail(entity, reason)
 
     def disconnect(self, peer: Peer, reason: str) -> None:
-        """The peer's connection was closed and its address will not be used again: its client is removed."""
-        session = self._by_peer.get(peer)
-        if session is not None:
-            self._remove(session, reason)
+        """The peer's address will not be used again: its client counts as silent until it logs in from another."""
+        session = self._by_peer.pop(peer, None)
+        if session is not None and not session.liveliness.silent:
+            session.liveliness.silent = True
+            self._announce(ClientChange.SILENT, session, self._now, reason)
 
     def close(self) -> None:
         """Removes all clients."""

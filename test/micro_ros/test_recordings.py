@@ -23,7 +23,7 @@ REFERENCES = {
         for short, tag in (("dw", "data_writer"), ("dr", "data_reader"))
     },
     **{
-        f"xrce_ent_srv__{short}": f'<dds><{tag} profile_name="p" service_name="/s" request_type="a" reply_type="b"/></dds>'
+        f"xrce_ent_srv__{short}": f'<dds><{tag} service_name="/s" request_type="a" reply_type="b"/></dds>'
         for short, tag in (("rq", "requester"), ("rp", "replier"))
     },
 }
@@ -70,7 +70,7 @@ def test_recordings_with_ros_are_answered_like_the_real_agent_did(vectors):
     for file in files:
         scenario = file.removesuffix(".json").split("_", 1)[1]
         settings = dataclasses.replace(LIKE_THE_STOCK_AGENT, references=REFERENCES)
-        if scenario == "frag_a2c_8k" or scenario == "loss_fragment_a2c":
+        if scenario in ("frag_a2c_8k", "loss_fragment_a2c"):
             settings = dataclasses.replace(settings, input_history=32)
         # There the client reads what it writes itself.
         found = compare(vectors / file, settings, scripted=scenario != "delivery_control")

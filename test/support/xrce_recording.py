@@ -14,10 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from xrce_loopback import Loopback
-
 from robot_ai.micro_ros.agent import Agent
 from robot_ai.micro_ros.config import AgentSettings
+from robot_ai.micro_ros.loopback import Loopback
 from robot_ai.micro_ros.middleware import Handle
 from robot_ai.micro_ros.wire import ENCAPSULATION
 
@@ -106,7 +105,7 @@ class RosScript:
         """Recorded identities of requests, and ours for the same requests."""
 
     def play(self, packet: Packet, login: int) -> None:
-        """Delivers what a recorded packet of the agent carried, once; `login` counts sessions, whose numbers begin anew."""
+        """Delivers what a recorded packet of the agent carried, once; `login` counts sessions: each numbers anew."""
         data = packet.data
         once = (packet.connection, login, data[1], int.from_bytes(data[2:4], "little"))
         if data[1] & 0x80:
