@@ -144,6 +144,7 @@ class ClientRunner:
     def __init__(self, client: XrceClient, link: Link) -> None:
         self.client = client
         self.link = link
+        self._kept: list[Event] = []
 
     def __enter__(self) -> ClientRunner:
         return self
@@ -172,8 +173,8 @@ class ClientRunner:
         """Sends, waits up to `timeout` seconds for messages, and returns what they brought."""
         self.client.poll(time.monotonic())
         self.flush()
-        events: list[Event] = []
-        for message in self.link.receive(timeout):
+        events, self._kept = self._kept, []
+        for message in self.link.receive(0.0 if events else timeout):
             events += self.client.receive(message, time.monotonic())
         self.flush()
         return events
@@ -192,15 +193,19 @@ class ClientRunner:
         """The first event of a kind for which `where` holds, or None; what comes before it is passed over."""
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
-            for event in self.step(_POLL):
+            events = self.step(_POLL)
+            for i, event in enumerate(events):
                 if isinstance(event, kind) and where(event):
+                    self._kept = events[i + 1 :]
                     return event
         return None
 
     def confirm(self, timeout: float = 3.0) -> bool:
-        """Waits until the agent has acknowledged everything reliable; whether it did."""
+        """Waits until the agent has acknowledged everything reliable; whether it did. Events are kept for later."""
         deadline = time.monotonic() + timeout
         self.flush()
+        events: list[Event] = []
         while self.client.unacknowledged and time.monotonic() < deadline:
-            self.step(_POLL)
+            events += self.step(_POLL)
+        self._kept = events + self._kept
         return not self.client.unacknowledged
