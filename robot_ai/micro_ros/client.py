@@ -170,12 +170,12 @@ class XrceClient:
     def create_datawriter(self, number: int, topic: int, publisher: int, now: float, qos: QoS = _RELIABLE_QOS) -> int:
         """Makes a writer of a topic."""
         parent = object_id(publisher, ObjectKind.PUBLISHER)
-        return self._create(number, ObjectKind.DATAWRITER, _endpoint(topic, qos, bytes(2)), parent, now)
+        return self._create(number, ObjectKind.DATAWRITER, _endpoint(topic, qos, bytes(1)), parent, now)
 
     def create_datareader(self, number: int, topic: int, subscriber: int, now: float, qos: QoS = _RELIABLE_QOS) -> int:
         """Makes a reader of a topic; it delivers once `read` was called."""
         parent = object_id(subscriber, ObjectKind.SUBSCRIBER)
-        return self._create(number, ObjectKind.DATAREADER, _endpoint(topic, qos, bytes(3)), parent, now)
+        return self._create(number, ObjectKind.DATAREADER, _endpoint(topic, qos, bytes(2)), parent, now)
 
     def create_service(
         self, number: int, kind: ObjectKind, name: str, types: tuple[str, str], participant: int, now: float
