@@ -29,6 +29,8 @@ TEST = [
     "mypy==2.4.1",
     "ruff==0.17.6",
     "types-PyYAML",
+    "types-defusedxml",
+    "types-pyserial",
     "pycocotools>=2.0.8",
     "psutil>=5.9",
     "catkin-pkg>=1.0",
@@ -70,6 +72,8 @@ setup(
         "numpy>=1.26",
         "opencv-python-headless>=4.6",
         "PyYAML>=6",
+        "defusedxml>=0.7",
+        "pyserial>=3.5",
         "safetensors>=0.4",
     ],
     extras_require={

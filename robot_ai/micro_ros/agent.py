@@ -59,7 +59,7 @@ class Agent:
         self._describe = describe
         self._by_peer: dict[Peer, Session] = {}
         self._by_key: dict[bytes, Session] = {}
-        self._entities: dict[Handle, Entity] = {}
+        self.entities: dict[Handle, Entity] = {}
         self._handles = itertools.count(1)
         self._timers: list[tuple[float, int, Entity]] = []
         self._timer_numbers = itertools.count()
@@ -111,34 +111,35 @@ class Agent:
 
     def deliver(self, handle: Handle, cdr: bytes, now: float) -> None:
         """A sample for a datareader; see `Inbox`."""
-        entity = self._entities.get(handle)
+        entity = self.entities.get(handle)
         if entity is not None:
             entity.session.sample_from_ros(entity, b"", cdr, now)
 
     def deliver_request(self, handle: Handle, token: int, cdr: bytes, now: float) -> None:
         """A request for a replier; see `Inbox`."""
-        entity = self._entities.get(handle)
+        entity = self.entities.get(handle)
         if entity is not None:
             entity.session.request_from_ros(entity, token, cdr, now)
 
     def deliver_reply(self, handle: Handle, request_id: int, cdr: bytes, now: float) -> None:
         """The answer to a requester's call; see `Inbox`."""
-        entity = self._entities.get(handle)
+        entity = self.entities.get(handle)
         if entity is not None:
             head = request_id.to_bytes(2, "big") + entity.object_id.to_bytes(2, "big")
             entity.session.sample_from_ros(entity, head, cdr, now)
 
     def entity_failed(self, handle: Handle, reason: str) -> None:
         """The ROS side could not make an entity; see `Inbox`."""
-        entity = self._entities.get(handle)
+        entity = self.entities.get(handle)
         if entity is not None:
             entity.session.fail(entity, reason)
 
     def disconnect(self, peer: Peer, reason: str) -> None:
-        """The peer's connection was closed and its address will not be used again: its client is removed."""
-        session = self._by_peer.get(peer)
-        if session is not None:
-            self._remove(session, reason)
+        """The peer's address will not be used again: its client counts as silent until it logs in from another."""
+        session = self._by_peer.pop(peer, None)
+        if session is not None and not session.liveliness.silent:
+            session.liveliness.silent = True
+            self._announce(ClientChange.SILENT, session, self._now, reason)
 
     def close(self) -> None:
         """Removes all clients."""
@@ -159,11 +160,11 @@ class Agent:
 
     def register(self, entity: Entity) -> None:
         """For sessions: makes an entity reachable by its handle."""
-        self._entities[entity.handle] = entity
+        self.entities[entity.handle] = entity
 
     def unregister(self, entity: Entity) -> None:
         """For sessions: the entity is gone."""
-        self._entities.pop(entity.handle, None)
+        self.entities.pop(entity.handle, None)
 
     def wake(self, entity: Entity, at: float) -> None:
         """For sessions: pumps `entity` at monotonic time `at`."""
@@ -201,7 +202,12 @@ class Agent:
         start = wire.header_size(data[0])
         kind = data[start] if len(data) >= start + wire.SUBHEADER_SIZE + 4 else None
         if kind == Submessage.GET_INFO:
-            self._pong(peer, data, start, False)
+            owner = self._by_peer.get(peer)
+            if owner is None:
+                self._pong(peer, data, start, False)
+            else:
+                # The stock agent speaks of the session that the address has, whichever was asked for.
+                owner.outbox.control(wire.info(data[start + 4 : start + 8], in_session=True))
             return
         base = data[start + wire.SUBHEADER_SIZE : start + wire.SUBHEADER_SIZE + 4]
         if kind == Submessage.DELETE and int.from_bytes(base[2:], "big") == wire.OBJECT_CLIENT:

@@ -17,13 +17,18 @@ _KEY = re.compile(r"[0-9A-F]{8}\Z")
 class AgentSettings:
     """Limits and habits of the agent; durations are seconds.
 
-    `allowed_keys` are eight upper-case hexadecimal digits each; empty admits every client. `input_history` is how
-    many messages a client's reliable input stream holds (RMW_UXRCE_STREAM_HISTORY_INPUT, 4 in micro-ROS): nothing on
-    the wire tells it, and a larger sample would hang the real client; `input_histories` names clients, by key, that
-    were built with another. A client that was silent for `liveliness` is dead; from then on it is probed, and removed
-    once it was silent for `remove_after` (0 keeps it for ever, as the stock agent does). A client built with hard
-    liveliness brings its own time instead. With `probe_period` above 0, living clients are asked for a sign of life
-    that often when they are otherwise silent, which also measures the round trip.
+    `allowed_keys` are eight upper-case hexadecimal digits each; empty admits every client. `input_history` is how many
+    messages a client's reliable input stream holds (RMW_UXRCE_STREAM_HISTORY_INPUT, 4 in micro-ROS): nothing on the wire
+    tells it, and a larger sample would hang the real client. `input_histories` names clients, by key, that were built
+    with another.
+
+    A client that was silent for `liveliness` is dead; from then on it is probed, and removed once it was silent for
+    `remove_after` (0 keeps it for ever, as the stock agent does). A client built with hard liveliness brings its own
+    time instead. With `probe_period` above 0, living clients are asked for a sign of life that often while they are
+    silent, which also measures the round trip.
+
+    With `answer_cancel` a cancelled READ_DATA is answered. The stock agent says nothing, and a micro-ROS client then
+    waits a second for each subscription, service and client that it destroys.
 
     `max_sample` is the largest sample from a client in bytes, `max_backlog` the most samples kept per reader whose
     history is KEEP_ALL, `max_message_rate` the most messages per second taken from one client (0: no limit).
@@ -40,6 +45,7 @@ class AgentSettings:
     liveliness: float = 30.0
     remove_after: float = 60.0
     probe_period: float = 0.0
+    answer_cancel: bool = True
     references: Mapping[str, str] = field(default_factory=dict)
     """XML of the entities that clients may name (REF representation), by profile name; see `profiles.py`."""
 

@@ -84,7 +84,13 @@ class Delivery:
         self.overwritten += full
         return full
 
-    def begin(self, task: ReadTask | None) -> None:
+    def cancel(self) -> None:
+        """Ends the task; what waits is not for a later one."""
+        self.task = None
+        self.paid = False
+        self._backlog.clear()
+
+    def begin(self, task: ReadTask) -> None:
         """Replaces the task; the sample that the old one had taken is the next one's first."""
         if self.task is not None and self.task.held is not None:
             if len(self._backlog) == self._backlog.maxlen:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from xml.etree.ElementTree import Element, ParseError
+from xml.etree.ElementTree import Element, ParseError, tostring
 
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
@@ -78,18 +78,13 @@ def load_references(path: Path) -> dict[str, str]:
     tags = set(_TAGS.values())
     found: dict[str, str] = {}
     for element in root.iter():
+        # Files of profiles put everything into a namespace; clients do not.
+        element.tag = element.tag.rpartition("}")[2]
+    for element in root.iter():
         name = element.get("profile_name")
         if name and element.tag in tags:
-            found[name] = f"<dds>{_serialize(element)}</dds>"
+            found[name] = f"<dds>{tostring(element, encoding='unicode')}</dds>"
     return found
-
-
-def _serialize(element: Element) -> str:
-    from xml.etree.ElementTree import tostring
-
-    for part in element.iter():
-        part.tag = part.tag.rsplit("}", 1)[-1]
-    return tostring(element, encoding="unicode")
 
 
 def _parse(text: str) -> Element:

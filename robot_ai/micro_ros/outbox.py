@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from robot_ai.micro_ros import wire
-from robot_ai.micro_ros.streams import ReliableOutput
+from robot_ai.micro_ros.streams import WINDOW, ReliableOutput
 from robot_ai.micro_ros.wire import FRAGMENT_LAST, HEADER, LITTLE_ENDIAN, SUBHEADER_SIZE, Submessage
 
 SENT = ""
@@ -22,7 +22,13 @@ class Outbox:
     """The sending side of one session. `emit` puts a finished message on the wire; `key` is empty or four bytes."""
 
     def __init__(
-        self, session_id: int, key: bytes, mtu: int, input_history: int, emit: Callable[[bytes], None]
+        self,
+        session_id: int,
+        key: bytes,
+        mtu: int,
+        input_history: int,
+        emit: Callable[[bytes], None],
+        window: int = WINDOW,
     ) -> None:
         self._session_id = session_id
         self._key = key
@@ -30,6 +36,7 @@ class Outbox:
         """The largest message that the client takes, in bytes."""
         self._input_history = input_history
         self._emit = emit
+        self._window = window
         self._control_header = HEADER.pack(session_id, wire.STREAM_NONE, 0) + key
         self._best_effort: dict[int, int] = {}
         self._reliable: dict[int, ReliableOutput] = {}
@@ -47,8 +54,11 @@ class Outbox:
         """Sends outside the streams: ACKNACK, HEARTBEAT, INFO, time, the answers to login and logout."""
         self._emit(self._control_header + submessage)
 
-    def status(self, stream_id: int, submessage: bytes, now: float) -> None:
-        """Sends a STATUS; on a reliable stream whose window is full it waits for room, unlike with the stock agent."""
+    def submit(self, stream_id: int, submessage: bytes, now: float) -> None:
+        """Sends a submessage that fits in a message; on a reliable stream whose window is full it waits for room.
+
+        (The stock agent throws away the STATUS that finds no room.)
+        """
         if not stream_id & wire.STREAM_RELIABLE:
             self._emit(self._next_best_effort(stream_id) + submessage)
             return
@@ -83,6 +93,19 @@ class Outbox:
             self._send_reliable(stream_id, stream, submessage, now)
             return SENT
         return self._fragmented(stream_id, stream, submessage, now)
+
+    def cut(self, submessage: bytes) -> list[bytes]:
+        """The submessage as it is when it fits in a message, else in FRAGMENTs that do."""
+        size = self.mtu - len(self._control_header)
+        if len(submessage) <= size:
+            return [submessage]
+        size -= SUBHEADER_SIZE
+        pieces = [submessage[start : start + size] for start in range(0, len(submessage), size)]
+        flags = [LITTLE_ENDIAN] * (len(pieces) - 1) + [LITTLE_ENDIAN | FRAGMENT_LAST]
+        return [
+            HEADER.pack(Submessage.FRAGMENT, flag, len(piece)) + piece
+            for flag, piece in zip(flags, pieces, strict=True)
+        ]
 
     def acknowledge(self, stream_id: int, first_unacked: int, missing: int, now: float) -> bool:
         """Takes an ACKNACK: sends again what is missing, then what waited. Returns whether there is room for more."""
@@ -127,17 +150,13 @@ class Outbox:
         return None if stream is None else stream.round_trip
 
     def _fragmented(self, stream_id: int, stream: ReliableOutput, submessage: bytes, now: float) -> str:
-        size = self.mtu - len(self._control_header) - SUBHEADER_SIZE
-        count = -(-len(submessage) // size)
-        if count > self._input_history:
+        pieces = self.cut(submessage)
+        if len(pieces) > self._input_history:
             return TOO_LARGE_FOR_HISTORY
-        if stream.waiting or not stream.room(count):
+        if stream.waiting or not stream.room(len(pieces)):
             return BLOCKED
-        for start in range(0, len(submessage), size):
-            piece = submessage[start : start + size]
-            last = FRAGMENT_LAST if start + size >= len(submessage) else 0
-            head = HEADER.pack(Submessage.FRAGMENT, LITTLE_ENDIAN | last, len(piece))
-            self._send_reliable(stream_id, stream, head + piece, now)
+        for piece in pieces:
+            self._send_reliable(stream_id, stream, piece, now)
         return SENT
 
     def _send_reliable(self, stream_id: int, stream: ReliableOutput, submessage: bytes, now: float) -> None:
@@ -153,5 +172,5 @@ class Outbox:
     def _stream(self, stream_id: int) -> ReliableOutput:
         stream = self._reliable.get(stream_id)
         if stream is None:
-            stream = self._reliable[stream_id] = ReliableOutput()
+            stream = self._reliable[stream_id] = ReliableOutput(self._window)
         return stream

@@ -346,9 +346,9 @@ class Session:
             return True
         self._blocked.pop(entity, None)
         if request.samples == 0:
-            entity.delivery.begin(None)
-            # The stock agent says nothing here, and the real client waits a whole second for it.
-            self._answer(stream_id, request.base, Status.OK)
+            entity.delivery.cancel()
+            if self._settings.answer_cancel:
+                self._answer(stream_id, request.base, Status.OK)
             return True
         entity.delivery.begin(ReadTask(request, self._now))
         self.pump(entity, self._now)
@@ -423,7 +423,7 @@ class Session:
 
     def _answer(self, stream_id: int, base: bytes, result: Status) -> None:
         reply_on = wire.STREAM_RELIABLE if stream_id & wire.STREAM_RELIABLE else wire.STREAM_BEST_EFFORT
-        self.outbox.status(reply_on, wire.status(base, result), self._now)
+        self.outbox.submit(reply_on, wire.status(base, result), self._now)
 
     def _acknowledge(self, stream_id: int, stream: ReliableInput, *, repeat: bool) -> None:
         if self._open:

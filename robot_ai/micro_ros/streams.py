@@ -39,9 +39,10 @@ class BestEffortInput:
 class ReliableInput:
     """Puts messages in order, holds early ones, and knows what to ask for."""
 
-    __slots__ = ("_announced", "_asked", "_held", "broken", "duplicates", "expected", "fragments", "missed")
+    __slots__ = ("_announced", "_asked", "_held", "_window", "broken", "duplicates", "expected", "fragments", "missed")
 
-    def __init__(self) -> None:
+    def __init__(self, window: int = WINDOW) -> None:
+        self._window = window
         self.expected = 0
         self._announced = _MODULO
         self._asked: int | None = None
@@ -59,7 +60,7 @@ class ReliableInput:
         if ahead == 0:
             self.expected = (sequence + 1) & _MODULO
             return [message, *self._release()] if self._held else [message]
-        if ahead < WINDOW:
+        if ahead < self._window:
             if sequence in self._held:
                 self.duplicates += 1
             else:
@@ -124,9 +125,10 @@ class ReliableInput:
 class ReliableOutput:
     """Numbers messages and keeps each until it is acknowledged; what finds the window full waits its turn."""
 
-    __slots__ = ("_next", "_sent_at", "_unacked", "probed_at", "resent", "round_trip", "waiting")
+    __slots__ = ("_next", "_sent_at", "_unacked", "_window", "probed_at", "resent", "round_trip", "waiting")
 
-    def __init__(self) -> None:
+    def __init__(self, window: int = WINDOW) -> None:
+        self._window = window
         self._next = 0
         self._unacked: dict[int, bytes] = {}
         self._sent_at: dict[int, float] = {}
@@ -141,7 +143,7 @@ class ReliableOutput:
 
         More than a whole window goes out when nothing is on its way: the pieces of one sample are sent together.
         """
-        return not self._unacked or len(self._unacked) + count <= WINDOW
+        return not self._unacked or len(self._unacked) + count <= self._window
 
     def number(self) -> int:
         """The next message's sequence number."""
