@@ -26,6 +26,7 @@ from robot_ai.micro_ros.middleware import Durability, History, QoS, Reliability
 from robot_ai.micro_ros.wire import ObjectKind
 
 BEST_EFFORT = QoS(Reliability.BEST_EFFORT, Durability.VOLATILE, History.KEEP_LAST, 5)
+RELIABLE = QoS(Reliability.RELIABLE, Durability.VOLATILE, History.KEEP_LAST, 10)
 HEARTBEAT_PERIOD = 0.1
 HOST_TIMEOUT = 0.3
 """Seconds without the bridge's heartbeat after which the motors stop by themselves."""
