@@ -10,11 +10,12 @@ BENCH_ARGS ?=
 ENSURE = $(PYTHON) tools/bootstrap.py ensure $(if $(filter file,$(origin PYTHON)),,--this-python)
 RUN = $(PYTHON) tools/bootstrap.py run --
 
-.PHONY: help demo test lint bench docs clean
+.PHONY: help demo demo-mcu test lint bench docs clean
 
 help:
 	@echo "make demo                       find objects in photos, with PyTorch"
 	@echo "make demo BACKEND=tensorflow    the same with TensorFlow"
+	@echo "make demo-mcu                   a microcontroller on a serial line: its cable pulled, its stop"
 	@echo "make test                       linters, types and all tests"
 	@echo "make lint                       linters and types only"
 	@echo "make bench                      measure speed across processes"
@@ -25,6 +26,10 @@ help:
 demo:
 	@$(ENSURE) ros demo $(BACKEND)
 	@$(RUN) robot_ai demo --backend $(BACKEND) $(DEMO_ARGS)
+
+demo-mcu:
+	@$(ENSURE) ros demo
+	@$(RUN) robot_ai demo-mcu $(DEMO_ARGS)
 
 test: lint
 	@$(ENSURE) ros demo test pytorch tensorflow
