@@ -35,7 +35,9 @@ def generate_launch_description() -> LaunchDescription:
             DeclareLaunchArgument(
                 "camera_info", default_value="camera_info", description="calibration of the camera that sees them (2d)"
             ),
-            DeclareLaunchArgument("cmd_vel", default_value="cmd_vel", description="topic of the commands to watch over"),
+            DeclareLaunchArgument(
+                "cmd_vel", default_value="cmd_vel", description="topic of the commands to be watched"
+            ),
             DeclareLaunchArgument(
                 "params_file",
                 default_value=str(share_file("config/micro_ros_bridge.yaml")),

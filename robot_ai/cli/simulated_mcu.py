@@ -1,7 +1,7 @@
 """A microcontroller in a process of its own: the firmware's behavior over our own XRCE client, no ROS installed there.
 
-`python -m robot_ai.cli.simulated_mcu --path LINK` offers a serial port under the name LINK; `--udp PORT` speaks UDP. What it
-does it says in lines on stdout; `unplug` and `plug` on stdin pull the cable and put it back.
+`python -m robot_ai.cli.simulated_mcu --path LINK` offers a serial port under the name LINK; `--udp PORT` speaks UDP.
+What it does it says in lines on stdout; `unplug` and `plug` on stdin pull the cable and put it back.
 """
 
 from __future__ import annotations

@@ -39,9 +39,9 @@ class RosAgent:
             raise
 
     def link_fault(self, mcu_node: str) -> str:
-        """What is wrong with the link to the client that has the node `mcu_node`, or, when that is empty, to any client.
+        """What is wrong with the link to the client that has the node `mcu_node`, or, without a name, to any client.
 
-        Empty when nothing is.
+        Empty when nothing is wrong.
         """
         statistics = self._server.statistics()
         closed = [transport.name for transport in statistics.transports if not transport.open]

@@ -34,34 +34,34 @@ class ClientReports:
         span = now.time - self._before.time if self._before else 0.0
         self._before = now
         return [
-            _describe(prefix, now.time, c, _rates(before.get(c.client.key), c, span), drops, nodes) for c in now.clients
+            _describe(
+                Status(f"{prefix}: client {c.client.key}", c.client.link),
+                now.time,
+                c,
+                {f"{name} (1/s)": f"{rate:.1f}" for name, rate in _rates(before.get(c.client.key), c, span).items()}
+                | {"nodes": ", ".join(nodes.get(c.client.key, []))},
+                drops.get(c.client.key, {}),
+            )
+            for c in now.clients
         ]
 
 
 def _rates(before: ClientStatistics | None, now: ClientStatistics, span: float) -> dict[str, float]:
     if before is None or span <= 0 or before.connected_at != now.connected_at:
-        return dict.fromkeys(_RATES, 0.0)
-    return {name: (getattr(now, name) - getattr(before, name)) / span for name in _RATES}
+        return {name.replace("_", " "): 0.0 for name in _RATES}
+    return {name.replace("_", " "): (getattr(now, name) - getattr(before, name)) / span for name in _RATES}
 
 
 def _describe(
-    prefix: str,
-    time: float,
-    client: ClientStatistics,
-    rates: Mapping[str, float],
-    drops: Mapping[str, Mapping[str, int]],
-    nodes: Mapping[str, list[str]],
+    status: Status, time: float, client: ClientStatistics, more: Mapping[str, str], drops: Mapping[str, int]
 ) -> Status:
-    key = client.client.key
-    status = Status(f"{prefix}: client {key}", client.client.link)
     status.values = {
         "state": "silent" if client.silent else "connected",
         "transport": client.client.link,
-        "nodes": ", ".join(nodes.get(key, [])),
         "connected for (s)": f"{time - client.connected_at:.1f}",
         "last heard (s)": f"{time - client.heard_at:.2f}",
         "entities": str(client.entities),
-        **{f"{name.replace('_', ' ')} (1/s)": f"{rate:.1f}" for name, rate in rates.items()},
+        **more,
         "messages missed": str(client.missed),
         "messages twice": str(client.duplicates),
         "messages sent again": str(client.resent),
@@ -69,7 +69,7 @@ def _describe(
         "round trip (ms)": "unknown" if client.round_trip is None else f"{client.round_trip * 1e3:.2f}",
         "clock offset (ms)": "unknown" if client.clock_offset is None else f"{client.clock_offset * 1e3:.1f}",
     }
-    for cause, count in {**client.dropped, **drops.get(key, {})}.items():
+    for cause, count in {**client.dropped, **drops}.items():
         status.values[f"samples dropped: {cause}"] = str(count)
     if client.silent:
         status.find(WARN, f"silent for {time - client.heard_at:.0f} s")

@@ -134,7 +134,10 @@ class RosMiddleware:
         self._worker.join(_JOIN)
 
     def _accept(self, spec: EntitySpec) -> None:
-        """Checks an entity and puts it to work. Raises NameRefusedError, TypeNotInstalledError or DomainRefusedError."""
+        """Checks an entity and puts it to work.
+
+        Raises NameRefusedError, TypeNotInstalledError or DomainRefusedError.
+        """
         assert self._inbox is not None, "connect() comes before the agent starts"
         if isinstance(spec, ParticipantSpec):
             _check_domain(spec.domain_id)
