@@ -2,8 +2,8 @@
 
     python -m bench.micro_ros_fuzz [--packets 1000000] [--noise 10000000] [--seed 1]
 
-Exit status 1 when an exception escaped or was caught as an internal error, when the honest client lost anything, or when
-memory grew by more than 20 MB after the first tenth. The seed repeats a run.
+Exit status 1 when an exception escaped or was caught as an internal error, when the honest client lost anything, or
+when memory grew by more than 20 MB after the first tenth. The seed repeats a run.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from robot_ai.micro_ros.client import XrceClient
 from robot_ai.micro_ros.config import AgentSettings
 from robot_ai.micro_ros.framing import AGENT_ADDRESS, CLIENT_ADDRESS, Deframer, frame
 from robot_ai.micro_ros.loopback import Loopback
+from robot_ai.micro_ros.middleware import Handle
 from robot_ai.micro_ros.wire import ObjectKind
 
 TYPE = "std_msgs::msg::dds_::UInt32_"
@@ -127,7 +128,7 @@ class Honest:
 class Quiet(Loopback):
     """Keeps the honest client's samples only: memory must not grow because of what the test itself keeps."""
 
-    def write(self, writer, cdr):  # type: ignore[no-untyped-def]
+    def write(self, writer: Handle, cdr: bytes) -> None:
         """Takes a sample."""
         self.keep = getattr(self.specs[writer], "topic_name", "") == "rt/honest"
         super().write(writer, cdr)

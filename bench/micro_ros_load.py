@@ -2,8 +2,8 @@
 
     python -m bench.micro_ros_load [--seconds 3] [--transport udp|pty|all]
 
-The agent runs in a process of its own with the loopback middleware, so that the core and the transports are measured and
-not ROS. A client of ours, in this process, speaks the wire format. docs/benchmarks_micro_ros.md has the results.
+The agent runs in a process of its own with the loopback middleware, so that the core and the transports are measured
+and not ROS. A client of ours, in this process, speaks the wire format. docs/benchmarks_micro_ros.md has the results.
 """
 
 from __future__ import annotations
@@ -170,7 +170,9 @@ def best_effort(runner: ClientRunner, process: AgentProcess, rate: float, second
     text = usage.describe()
     time.sleep(0.3)
     arrived = process.written() - before
-    return f"best effort {count / taken:,.0f}/s offered, {arrived / taken:,.0f}/s arrived, {count - arrived} lost; {text}"
+    return (
+        f"best effort {count / taken:,.0f}/s offered, {arrived / taken:,.0f}/s arrived, {count - arrived} lost; {text}"
+    )
 
 
 def fifty(seconds: float) -> str:

@@ -24,6 +24,8 @@ ROSDEP = {
     "numpy": "python3-numpy",
     "opencv-python-headless": "python3-opencv",
     "PyYAML": "python3-yaml",
+    "defusedxml": "python3-defusedxml",
+    "pyserial": "python3-serial",
     "safetensors": None,
     "torch": None,  # python3-torch is Ubuntu's, years older than what is tested
     "tensorflow-cpu": None,
@@ -43,6 +45,8 @@ ROSDEP = {
     "mypy": None,
     "ruff": None,
     "types-PyYAML": None,
+    "types-defusedxml": None,
+    "types-pyserial": None,
     "pycocotools": None,
     "rosbags": None,
 }

@@ -1,8 +1,8 @@
-"""A small XRCE client, for simulated microcontrollers, tests and measurements: bytes and times in, bytes and events out.
+"""A small XRCE client, for simulated controllers, tests and measurements: bytes and times in, bytes and events out.
 
-It speaks as the real client does with micro-ROS: binary entities, stream 0x01 and 0x80, a short history, HEARTBEAT every
-100 ms while something is not acknowledged, everything sent again at any bit of a NACK. `client_link.py` runs it over UDP or a
-serial line.
+It speaks as the real client does with micro-ROS: binary entities, stream 0x01 and 0x80, a short history, HEARTBEAT
+every 100 ms while something is not acknowledged, everything sent again at any bit of a NACK. `client_link.py` runs it
+over UDP or a serial line.
 """
 
 from __future__ import annotations
@@ -107,7 +107,9 @@ class XrceClient:
         self._history = history
         self._header_size = wire.header_size(session_id)
         key_bytes = b"" if session_id & 0x80 else key
-        self._outbox = Outbox(session_id, key_bytes, mtu, _UNLIMITED, self.output.append, history)
+        self._outbox = Outbox(
+            session_id, key_bytes, mtu, input_history=_UNLIMITED, emit=self.output.append, window=history
+        )
         self._reliable: dict[int, ReliableInput] = {}
         self._best_effort: dict[int, BestEffortInput] = {}
         self._request_id = _FIRST_REQUEST - 1
@@ -177,7 +179,7 @@ class XrceClient:
         parent = object_id(subscriber, ObjectKind.SUBSCRIBER)
         return self._create(number, ObjectKind.DATAREADER, _endpoint(topic, qos, bytes(2)), parent, now)
 
-    def create_service(
+    def create_service(  # noqa: PLR0917
         self, number: int, kind: ObjectKind, name: str, types: tuple[str, str], participant: int, now: float
     ) -> int:
         """Makes a REQUESTER or REPLIER of the ROS service `name` ("/add"); `types` are DDS names, request and reply."""
@@ -286,12 +288,12 @@ class XrceClient:
             if end > len(data):
                 return
             try:
-                self._serve(kind, data, start, end, flags, stream_id)
+                self._serve(kind, data, start, end, flags, stream_id=stream_id)
             except MessageError:
                 return
             position = end + (-end & 3)
 
-    def _serve(self, kind: int, data: bytes, start: int, end: int, flags: int, stream_id: int) -> None:
+    def _serve(self, kind: int, data: bytes, start: int, end: int, flags: int, *, stream_id: int) -> None:
         reader = CdrReader(data, bool(flags & LITTLE_ENDIAN), start, end)
         if kind == Submessage.DATA:
             self._take(

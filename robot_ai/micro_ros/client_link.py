@@ -113,8 +113,8 @@ class SerialLink:
 class PtyLink(SerialLink):
     """A microcontroller on a pseudo-terminal: the agent opens `device`. Closing it pulls the cable.
 
-    With `path`, a symbolic link of that name is `device`, as /dev/serial/by-id does it: unplugged it is gone, and another
-    PtyLink with the same path plugs it in again.
+    With `path`, a symbolic link of that name is `device`, as /dev/serial/by-id does it: unplugged it is gone, and
+    another PtyLink with the same path plugs it in again.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -139,7 +139,7 @@ class PtyLink(SerialLink):
 
 
 class ClientRunner:
-    """Runs a client over a link, in the caller's thread: `spin` for events, `wait` for one of a kind. A context manager."""
+    """Runs a client over a link, in the caller's thread: `spin` for events, `wait` for one of a kind."""
 
     def __init__(self, client: XrceClient, link: Link) -> None:
         self.client = client

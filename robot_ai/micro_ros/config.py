@@ -18,9 +18,9 @@ class AgentSettings:
     """Limits and habits of the agent; durations are seconds.
 
     `allowed_keys` are eight upper-case hexadecimal digits each; empty admits every client. `input_history` is how many
-    messages a client's reliable input stream holds (RMW_UXRCE_STREAM_HISTORY_INPUT, 4 in micro-ROS): nothing on the wire
-    tells it, and a larger sample would hang the real client. `input_histories` names clients, by key, that were built
-    with another.
+    messages a client's reliable input stream holds (RMW_UXRCE_STREAM_HISTORY_INPUT, 4 in micro-ROS): nothing on the
+    wire tells it, and a larger sample would hang the real client. `input_histories` names clients, by key, that were
+    built with another.
 
     A client that was silent for `liveliness` is dead; from then on it is probed, and removed once it was silent for
     `remove_after` (0 keeps it for ever, as the stock agent does). A client built with hard liveliness brings its own

@@ -2,9 +2,9 @@
 
     7E | source | destination | length, 2 bytes | payload | CRC, 2 bytes          numbers little endian
 
-Everything after the 7E is escaped: 7E and 7D become 7D and the byte with bit 5 flipped. The CRC is CRC-16/ARC (polynomial
-8005 reflected, start 0) over the payload before escaping. A raw 7E always begins a frame, which is how a reader finds its
-way again after garbage.
+Everything after the 7E is escaped: 7E and 7D become 7D and the byte with bit 5 flipped. The CRC is CRC-16/ARC
+(polynomial 8005 reflected, start 0) over the payload before escaping. A raw 7E always begins a frame, which is how a
+reader finds its way again after garbage.
 """
 
 from __future__ import annotations
@@ -92,10 +92,7 @@ class Deframer:
         """Goes on with the frame that has begun; `part` holds no flag."""
         if not part:
             return
-        if self._escaped:
-            part = bytes((part[0] ^ _FLIP,)) + self._plain(part[1:])
-        else:
-            part = self._plain(part)
+        part = bytes((part[0] ^ _FLIP,)) + self._plain(part[1:]) if self._escaped else self._plain(part)
         body = self._body
         body += part
         if len(body) < _HEAD.size:

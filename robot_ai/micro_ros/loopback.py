@@ -1,8 +1,8 @@
 """A middleware in memory: topics and services among the agent's own clients, as DDS would join them, and no ROS.
 
-It really moves samples: a writer's sample reaches every reader of the same topic, domain and type whose QoS it satisfies,
-late joiners get what a transient-local writer kept, requests reach a replier and its replies the one who asked. It serves
-to try clients without ROS (`python -m robot_ai.micro_ros`), and the tests.
+It really moves samples: a writer's sample reaches every reader of the same topic, domain and type whose QoS it
+satisfies, late joiners get what a transient-local writer kept, requests reach a replier and its replies the one who
+asked. It serves to try clients without ROS (`python -m robot_ai.micro_ros`), and the tests.
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ class Outbox:
         session_id: int,
         key: bytes,
         mtu: int,
+        *,
         input_history: int,
         emit: Callable[[bytes], None],
         window: int = WINDOW,

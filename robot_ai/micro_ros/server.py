@@ -82,8 +82,8 @@ def _fail(agent: Agent, handle: Handle, reason: str, _now: float) -> None:
 class AgentServer:
     """Serves clients on all `transports` until `stop`.
 
-    `inbox` may be used, and handed to the middleware, before `start`. The middleware's methods are called on the server's
-    thread, whose name is "xrce_agent".
+    `inbox` may be used, and handed to the middleware, before `start`. The middleware's methods are called on the
+    server's thread, whose name is "xrce_agent".
     """
 
     def __init__(
@@ -139,7 +139,8 @@ class AgentServer:
         try:
             while not self._stopping:
                 self._turn()
-        except Exception:
+        # The thread's last word: without it, a robot would only see its clients fall silent.
+        except Exception:  # noqa: BLE001
             LOGGER.exception("the XRCE agent ends because of an error of its own")
         finally:
             self._agent.close()

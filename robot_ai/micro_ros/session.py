@@ -76,7 +76,7 @@ class Session:
         self.session_id = login.session_id
         self._key_bytes = b"" if login.session_id & 0x80 else login.key
         history = settings.input_histories.get(client.key, settings.input_history)
-        self.outbox = Outbox(login.session_id, self._key_bytes, login.mtu, history, self._emit)
+        self.outbox = Outbox(login.session_id, self._key_bytes, login.mtu, input_history=history, emit=self._emit)
         self.objects = ObjectTable(self, self._middleware, host.new_handle, settings.max_entities, settings.max_backlog)
         self._inputs = InputStreams()
         self._books = Books()

@@ -18,7 +18,8 @@ Received = list[tuple[Hashable, bytes]]
 class Transport(ABC):
     """One way in. Every method is for the network thread and returns at once.
 
-    What it `watch`es is read when the loop says so. `disconnected` is called with an address that will not be used again.
+    What it `watch`es is read when the loop says so. `disconnected` is called with an address that will not be used
+    again.
     """
 
     name: str
@@ -74,8 +75,8 @@ class Transport(ABC):
         """Does what is due at monotonic time `now`; returns when to come again, or None."""
         return None
 
-    def flush(self) -> None:
-        """Sends what `send` only gathered."""
+    def flush(self) -> None:  # noqa: B027
+        """Sends what `send` only gathered; nothing, where it sends at once."""
 
     def statistics(self) -> TransportStatistics:
         """The transport's figures."""
