@@ -19,6 +19,7 @@ OPTIONS = {
     "class_index": "class of the detection (0)",
     "delay": "seconds that a forward pass sleeps (0)",
     "fail_every": "a forward pass fails when its number, from 1, is a multiple of this; 0 is never (0)",
+    "hang_at": "number, from 1, of a forward pass that hangs for a minute; 0 is never (0)",
     "load_delay": "seconds that load sleeps (0)",
     "fail_load": "whether load fails (false)",
 }
@@ -72,6 +73,7 @@ class StubBackend:
         self._class_index = int(options.get("class_index", 0))
         self._delay = float(options.get("delay", 0))
         self._fail_every = int(options.get("fail_every", 0))
+        self._hang_at = int(options.get("hang_at", 0))
         self._inputs, self._outputs = (image.tensor,), card.outputs
         probe = np.zeros([axis or 1 for axis in image.tensor.shape], image.dtype)
         if {spec.name for spec in card.outputs} != {"boxes", "scores"}:
@@ -86,6 +88,8 @@ class StubBackend:
         self._calls += 1
         if self._delay:
             time.sleep(self._delay)
+        if self._calls == self._hang_at:
+            time.sleep(60)
         if self._fail_every and self._calls % self._fail_every == 0:
             raise InferenceError(f"the stub was told to fail by its option 'fail_every' (call {self._calls})")
         return self._forward(tensors[self._inputs[0].name])

@@ -10,7 +10,6 @@ from rclpy.clock import Clock, ClockType
 from std_srvs.srv import SetBool
 
 from robot_ai.nodes.camera_detector_parameters import CameraDetectorParameters
-from robot_ai.pipeline.image_detector import ImageDetector
 from robot_ai.pipeline.ledger import DropCause
 from robot_ai.pipeline.worker import FrameWorker, Stages
 from robot_ai.ros.camera_port import CameraPort
@@ -18,6 +17,7 @@ from robot_ai.ros.diagnostics import ERROR, OK, WARN, Status, to_array
 from robot_ai.ros.errors import WorkerStuckError
 from robot_ai.ros.images import image_to_bgr
 from robot_ai.ros.lifecycle import SafeLifecycleNode, run
+from robot_ai.ros.model_swap import ModelSwap
 from robot_ai.ros.parameters import NodeParameters
 
 DIAGNOSTICS_PERIOD = 1.0
@@ -31,17 +31,18 @@ class CameraDetector(SafeLifecycleNode):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("camera_detector", **kwargs)
-        self._detector: ImageDetector | None = None
         self._worker: FrameWorker[Any, Any] | None = None
         self._ports: dict[str, CameraPort] = {}
         self._enabled = True
         self._version = 0
+        self._model = ModelSwap(self, lambda: self._settings, self._on_switched, self._abandon)
         self._settings = NodeParameters(
             self,
             CameraDetectorParameters,
             is_configured=lambda: self.is_configured,
             validate=self._validate,
-            changed=self._announce,
+            accept=self._model.accept,
+            changed=self._on_changed,
         )
         # Wall-clock timers: diagnostics go on while simulated time stands still.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -55,13 +56,13 @@ class CameraDetector(SafeLifecycleNode):
         values = self._settings.values
         if values.threads:
             cv2.setNumThreads(values.threads)
-        self._detector = ImageDetector.load(values.choice)
-        self._detector.check(values.settings)
+        detector = self._model.load(values)
+        detector.check(values.settings)
         for camera in values.cameras or ("",):
             self._ports[camera] = CameraPort(self, camera, values.image_transport)
         self._version += 1
         self.get_logger().info(
-            f"{self._detector.card.name} loaded in {values.backend} on {self._detector.device} for "
+            f"{detector.card.name} loaded in {values.backend} on {detector.device} for "
             f"{', '.join(values.cameras) or 'one camera'}"
         )
 
@@ -82,7 +83,7 @@ class CameraDetector(SafeLifecycleNode):
         worker, self._worker = self._worker, None
         if worker is not None and not worker.stop(STOP_TIMEOUT):
             # The native call cannot be ended from outside: its thread keeps the model, which must not be closed.
-            self._detector = None
+            self._model.release(keep=True)
             raise WorkerStuckError(
                 f"a forward pass did not end within {STOP_TIMEOUT:.0f} s; its thread is abandoned. Configure again"
             )
@@ -95,14 +96,26 @@ class CameraDetector(SafeLifecycleNode):
             for port in self._ports.values():
                 port.destroy()
             self._ports.clear()
-            detector, self._detector = self._detector, None
-            if detector is not None:
-                detector.close()
+            self._model.release()
 
     def _validate(self, values: CameraDetectorParameters) -> None:
         values.check()
-        if self._detector is not None:
-            self._detector.check(values.settings)
+        detector = self._model.detector
+        # The labels of a model that is yet to be loaded are not known here.
+        if detector is not None and values.choice == self._settings.values.choice:
+            detector.check(values.settings)
+
+    def _on_changed(self) -> None:
+        self._model.commit(self._settings.values)
+        self._announce()
+
+    def _on_switched(self) -> None:
+        self._version += 1
+        self._announce()
+
+    def _abandon(self, seconds: float) -> bool:
+        error = WorkerStuckError(f"a forward pass did not return within {seconds:g} s; its thread is abandoned")
+        return self._worker is not None and self._worker.abandon(error)
 
     def _gate(self) -> tuple[bool, float]:
         return self._enabled, self._settings.values.max_rate
@@ -111,8 +124,15 @@ class CameraDetector(SafeLifecycleNode):
         return image_to_bgr(message, self._settings.values.max_image_pixels)
 
     def _detect(self, images: Any) -> Any:
-        assert self._detector is not None, "the worker runs only while a model is loaded"
-        return self._detector.detect(images, self._settings.values.settings)
+        holder = self._model.holder
+        assert holder is not None, "the worker runs only while a model is loaded"
+        try:
+            result = holder.detect(images, self._settings.values.settings)
+        except Exception as error:
+            self._model.failed(error)
+            raise
+        self._model.succeeded()
+        return result
 
     def _publish(self, camera: str, message: Any, image: Any, detections: Any) -> None:
         self._ports[camera].publish(message, image, detections)
@@ -125,13 +145,14 @@ class CameraDetector(SafeLifecycleNode):
             self.get_logger().error(text, throttle_duration_sec=5.0)
 
     def _announce(self) -> None:
-        if self._detector is None or self._worker is None:
+        detector = self._model.detector
+        if detector is None or self._worker is None:
             return
-        card = self._detector.card
+        card = detector.card
         confidence = self._settings.values.settings.confidence
         threshold = card.thresholds.confidence if confidence is None else confidence
         for port in self._ports.values():
-            port.announce(card, self._detector.backend_name, threshold, self._version)
+            port.announce(card, detector.backend_name, threshold, self._version)
 
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         self._enabled = request.data
@@ -146,7 +167,7 @@ class CameraDetector(SafeLifecycleNode):
 
     def _publish_diagnostics(self) -> None:
         name = self.get_fully_qualified_name().lstrip("/")
-        statuses = [self._describe_model(name)]
+        statuses = [self._describe_model(name), self._model.describe()]
         for camera, port in self._ports.items():
             status = Status(f"{name}: {camera or 'camera'}", camera)
             port.describe(status)
@@ -155,12 +176,15 @@ class CameraDetector(SafeLifecycleNode):
 
     def _describe_model(self, name: str) -> Status:
         values = self._settings.values
+        detector = self._model.detector
         status = Status(f"{name}: model", values.model)
         status.values = {
             "state": self.state_label,
-            "backend": values.backend,
+            "backend": detector.backend_name if detector else values.backend,
             "model": values.model,
-            "device": self._detector.device if self._detector else values.device,
+            "device": detector.device if detector else values.device,
+            "precision": values.precision,
+            "abandoned threads": str(self._worker.abandoned if self._worker else 0),
             "enabled": str(self._enabled).lower(),
         }
         if self.last_error:

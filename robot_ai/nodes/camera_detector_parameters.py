@@ -21,15 +21,41 @@ _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 class CameraDetectorParameters:
     """A consistent set of values; a frame is processed with one set from beginning to end."""
 
-    backend: str = parameter("pytorch", "what runs the model: a backend, or backend/variant such as litert/int8")
-    model: str = parameter("nanodet_g", "model card: a directory with a model.yaml, or a name in models/")
-    device: str = parameter("auto", "auto (a GPU where there is one), cpu or cuda:N")
-    precision: str = parameter(
-        "auto", "precision of the forward pass; auto: the artifact's own", choices=("auto", *PRECISIONS)
+    backend: str = parameter(
+        "pytorch", "what runs the model: a backend, or backend/variant such as litert/int8", swaps=True
     )
-    threads: int = parameter(0, "CPU threads of a forward pass; 0: the framework's default", minimum=0, maximum=256)
+    model: str = parameter("nanodet_g", "model card: a directory with a model.yaml, or a name in models/", swaps=True)
+    device: str = parameter("auto", "auto (a GPU where there is one), cpu or cuda:N", swaps=True)
+    precision: str = parameter(
+        "auto", "precision of the forward pass; auto: the artifact's own", choices=("auto", *PRECISIONS), swaps=True
+    )
+    threads: int = parameter(
+        0, "CPU threads of a forward pass; 0: the framework's default", minimum=0, maximum=256, swaps=True
+    )
     backend_options: tuple[str, ...] = parameter(
-        (), "key=value options of the backend, such as compile=true; docs/backends.md lists them"
+        (), "key=value options of the backend, such as compile=true; docs/backends.md lists them", swaps=True
+    )
+    fallback_backends: tuple[str, ...] = parameter(
+        (), "backends that take over, in this order, when the chosen one fails; it is tried again after a back-off"
+    )
+    max_consecutive_failures: int = parameter(
+        5,
+        "failed forward passes in a row after which the next of fallback_backends is loaded",
+        minimum=1,
+        maximum=10_000,
+    )
+    inference_timeout: float = parameter(
+        30.0,
+        "seconds after which a forward pass that does not return is abandoned in its thread; 0: never",
+        minimum=0.0,
+        maximum=3600.0,
+        while_running=True,
+    )
+    fallback_retry_after: float = parameter(
+        30.0,
+        "seconds on a fallback before the chosen backend is tried again; doubles with each failed attempt",
+        minimum=0.1,
+        maximum=86400.0,
     )
     cameras: tuple[str, ...] = parameter(
         (), "camera namespaces served by one batched model, front giving front/image; empty: one camera, on image"

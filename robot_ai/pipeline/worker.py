@@ -80,11 +80,36 @@ class FrameWorker(Generic[Decoded, Found]):
         self._stages = stages
         self._complain = complain
         self._slots: NewestSlots[str, Frame] = NewestSlots(list(accounts))
-        self._thread = threading.Thread(target=self._run, name="frame_worker", daemon=True)
+        self._lock = threading.Lock()
+        self._under_way: list[str] = []
+        self._abandoned = 0
+        self._thread = self._new_thread()
+
+    @property
+    def abandoned(self) -> int:
+        """How many threads were left in a call that did not return."""
+        return self._abandoned
 
     def start(self) -> None:
         """Starts the thread."""
         self._thread.start()
+
+    def abandon(self, error: Exception) -> bool:
+        """Leaves the thread in the call that it does not return from, and goes on in a new one.
+
+        The frames it was at count as failed; should it return after all, it changes nothing. Returns False when it is
+        at no frame.
+        """
+        with self._lock:
+            if not self._under_way:
+                return False
+            lost, self._under_way = self._under_way, []
+            self._abandoned += 1
+            self._thread = self._new_thread()
+        for source in lost:
+            self._drop(source, DropCause.FAILED, error)
+        self._thread.start()
+        return True
 
     def submit(self, source: str, frame: Frame) -> None:
         """Hands over a frame that the ledger has received; never waits. An older frame that still waits is stale."""
@@ -105,11 +130,26 @@ class FrameWorker(Generic[Decoded, Found]):
             self._thread.join(timeout)
         return not self._thread.is_alive()
 
+    def _new_thread(self) -> threading.Thread:
+        return threading.Thread(target=self._run, name="frame_worker", daemon=True)
+
     def _run(self) -> None:
-        while not self._slots.closed:
+        while not self._slots.closed and threading.current_thread() is self._thread:
             batch = self._slots.take_all()
             if batch:
                 self._process(batch)
+
+    def _begin(self, sources: Sequence[str]) -> None:
+        with self._lock:
+            self._under_way = list(sources)
+
+    def _end(self) -> bool:
+        """Whether the frames under way are still this thread's to answer."""
+        with self._lock:
+            ours = threading.current_thread() is self._thread
+            if ours:
+                self._under_way = []
+            return ours
 
     def _process(self, batch: Sequence[tuple[str, Frame]]) -> None:
         decoded: list[tuple[str, Frame, Decoded, dict[str, float]]] = []
@@ -131,14 +171,19 @@ class FrameWorker(Generic[Decoded, Found]):
             self._detect(decoded)
 
     def _detect(self, decoded: Sequence[tuple[str, Frame, Decoded, dict[str, float]]]) -> None:
+        self._begin([source for source, *_ in decoded])
         try:
             result = self._stages.detect([item for _, _, item, _ in decoded])
             answers = list(zip(decoded, result.detections, strict=True))
         # A framework may raise anything; its failure is counted and the next frame tried.
         except Exception as error:  # noqa: BLE001
+            if not self._end():
+                return
             cause = DropCause.NO_TRANSFORM if isinstance(error, TransformError) else DropCause.FAILED
             for source, *_ in decoded:
                 self._drop(source, cause, error)
+            return
+        if not self._end():
             return
         for (source, frame, item, durations), detections in answers:
             started = time.perf_counter()

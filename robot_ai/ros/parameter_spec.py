@@ -28,6 +28,7 @@ class ParameterSpec:
     maximum: float | None
     choices: tuple[str, ...]
     while_running: bool
+    swaps: bool
     read_only: bool
 
     @property
@@ -63,12 +64,14 @@ def parameter(
     maximum: float | None = None,
     choices: tuple[str, ...] = (),
     while_running: bool = False,
+    swaps: bool = False,
     read_only: bool = False,
 ) -> Any:
     """A dataclass field that is a ROS parameter of the same name.
 
-    `while_running` says that a change takes effect at the next frame; any other parameter is fixed while the node is
-    configured, and a `read_only` one from the start. Raises ValueError when only one end of a range is given.
+    `while_running` says that a change takes effect at the next frame, `swaps` that it does so once the model it asks
+    for is loaded. Any other parameter is fixed while the node is configured, and a `read_only` one from the start.
+    Raises ValueError when only one end of a range is given.
     """
     if (minimum is None) != (maximum is None):
         raise ValueError("minimum and maximum of a parameter are given together or not at all")
@@ -79,6 +82,7 @@ def parameter(
         "maximum": maximum,
         "choices": choices,
         "while_running": while_running,
+        "swaps": swaps,
         "read_only": read_only,
     }
     return dataclasses.field(default=default, metadata={_SPEC: spec})
@@ -113,14 +117,15 @@ def from_text(spec: ParameterSpec, text: str) -> Any:
 def check_change(
     specs: Mapping[str, ParameterSpec], changes: Mapping[str, Any], current: Any, configured: bool, node_name: str
 ) -> None:
-    """Checks new values against their specs and against the node's state.
+    """Checks new values against their specs and against the node's state. Whether a model that they ask for is there is
+    the node's to say.
 
     Raises ParameterError when a value is out of range, or differs from the current one while it cannot change.
     """
     for name, value in changes.items():
         spec = specs[name]
         spec.check(value)
-        if configured and not spec.while_running and value != getattr(current, name):
+        if configured and not (spec.while_running or spec.swaps) and value != getattr(current, name):
             raise ParameterError(
                 f"{name} is fixed while the node is configured. Run 'ros2 lifecycle set {node_name} deactivate' and "
                 f"'cleanup', set it, then 'configure' and 'activate'"
@@ -133,7 +138,15 @@ def markdown_table(parameters: type) -> str:
     for spec in specs_of(parameters).values():
         default = list(spec.default) if isinstance(spec.default, tuple) else spec.default
         shown = f"`{str(default).lower()}`" if isinstance(default, bool) else f"`{default!r}`".replace("'", '"')
-        when = "yes" if spec.while_running else "read only" if spec.read_only else "when unconfigured"
+        when = (
+            "yes"
+            if spec.while_running
+            else "yes, by a swap"
+            if spec.swaps
+            else "read only"
+            if spec.read_only
+            else "when unconfigured"
+        )
         rows.append(
             f"| `{spec.name}` | {spec.type_name} | {shown} | {spec.constraint or 'any'} | {when} | {spec.description} |"
         )

@@ -11,6 +11,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from robot_ai.errors import RobotAIError
+from robot_ai.ros.errors import ParameterError
 from robot_ai.ros.parameter_spec import ParameterSpec, check_change, specs_of
 
 Values = TypeVar("Values")
@@ -19,8 +20,9 @@ Values = TypeVar("Values")
 class NodeParameters(Generic[Values]):
     """Declares the fields of `values_class` on the node and keeps `values` in step with them.
 
-    A set request is checked as a whole: each value against its range, then all together by `validate`, which raises a
-    RobotAIError to refuse. A refused request changes nothing; after an accepted one `changed` is called.
+    A set request is checked as a whole: each value against its range, then all together by `validate` and, when it is
+    about to be set, by `accept`, which raise a RobotAIError to refuse. A refused request changes nothing; after an
+    accepted one `changed` is called.
     """
 
     def __init__(
@@ -30,12 +32,14 @@ class NodeParameters(Generic[Values]):
         *,
         is_configured: Callable[[], bool],
         validate: Callable[[Values], None],
+        accept: Callable[[Values], None] = lambda _: None,
         changed: Callable[[], None] = lambda: None,
     ) -> None:
         self._node = node
         self._specs = specs_of(values_class)
         self._is_configured = is_configured
         self._validate = validate
+        self._accept = accept
         self._changed = changed
         self.values: Values = values_class()
         for spec in self._specs.values():
@@ -72,12 +76,32 @@ class NodeParameters(Generic[Values]):
             return Parameter(parameter.name, Parameter.Type.DOUBLE, float(parameter.value))
         return parameter
 
+    def asks_for_swap(self, parameters: list[Parameter]) -> bool:
+        """Whether a request names a parameter whose change takes another model."""
+        specs = (self._specs.get(parameter.name) for parameter in parameters)
+        return any(spec is not None and spec.swaps for spec in specs)
+
+    def propose(self, parameters: list[Parameter]) -> Values:
+        """The values as they would be. Raises a RobotAIError when they would be refused."""
+        parameters = self._coerce(parameters)
+        for parameter in parameters:
+            self._check_type(parameter)
+        proposed = self._with(parameters)
+        changes = {p.name: getattr(proposed, p.name) for p in parameters if p.name in self._specs}
+        check_change(self._specs, changes, self.values, self._is_configured(), self._node.get_name())
+        self._validate(proposed)
+        return proposed
+
+    def _check_type(self, parameter: Parameter) -> None:
+        """Raises ParameterError for a value of another type than the declared one, which rclpy would refuse later."""
+        spec = self._specs.get(parameter.name)
+        if spec is not None and parameter.type_ != self._node.get_parameter(parameter.name).type_:
+            raise ParameterError(f"{parameter.name} is {parameter.value!r}; expected a value of type {spec.type_name}")
+
     def _check(self, parameters: list[Parameter]) -> SetParametersResult:
         try:
-            proposed = self._with(parameters)
-            changes = {p.name: getattr(proposed, p.name) for p in parameters if p.name in self._specs}
-            check_change(self._specs, changes, self.values, self._is_configured(), self._node.get_name())
-            self._validate(proposed)
+            proposed = self.propose(parameters)
+            self._accept(proposed)
         except RobotAIError as error:
             self._node.get_logger().warning(f"parameter refused: {error}")
             return SetParametersResult(successful=False, reason=str(error))

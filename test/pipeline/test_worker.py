@@ -349,3 +349,31 @@ def test_the_books_balance_in_a_storm(seed, stub_card):
     causes = [cause for _, cause, _ in bench.complaints]
     for cause in (DropCause.MALFORMED, DropCause.FAILED):
         assert causes.count(cause) == sum(bench.snapshot(source).dropped[cause] for source in sources)
+
+
+def test_a_call_that_does_not_return_is_abandoned_and_the_next_frame_answered():
+    release, entered = threading.Event(), threading.Event()
+
+    def detect(images: Sequence[Any]) -> DetectionResult:
+        if not entered.is_set():
+            entered.set()
+            release.wait(TIMEOUT)
+        return nothing_in(images)
+
+    bench = Bench(detect=detect)
+    bench.worker.start()
+    assert not bench.worker.abandon(TimeoutError("early")), "there is no frame to give up"
+    bench.send("wedged")
+    assert entered.wait(TIMEOUT)
+    assert bench.worker.abandon(TimeoutError("stuck")) and bench.worker.abandoned == 1
+    assert [(cause, str(error)) for _, cause, error in bench.complaints] == [(DropCause.FAILED, "stuck")]
+    bench.send("next")
+    bench.settle()
+    assert [message for _, message, _ in bench.answers] == ["next"]
+    release.set()  # the wedged call returns after all: its frame was counted and is not answered
+    time.sleep(0.1)
+    snapshot = bench.snapshot()
+    assert [message for _, message, _ in bench.answers] == ["next"]
+    assert (snapshot.received, snapshot.published, snapshot.dropped[DropCause.FAILED]) == (2, 1, 1)
+    assert snapshot.balanced and snapshot.in_flight == 0
+    assert bench.worker.stop(TIMEOUT)

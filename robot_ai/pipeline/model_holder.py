@@ -1,0 +1,75 @@
+"""The model that serves, and the switch to another between two frames."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robot_ai.pipeline.image_detector import DetectionResult, DetectionSettings, ImageDetector
+
+
+class ModelHolder:
+    """Gives every batch to the current detector; one that was replaced is closed once its last pass has ended.
+
+    A pass that never ends keeps its detector: native code cannot be stopped from outside, and freeing the memory under
+    it would end the process. Thread-safe.
+    """
+
+    def __init__(self, detector: ImageDetector) -> None:
+        self._lock = threading.Lock()
+        self._current = detector
+        self._passes: Counter[int] = Counter()
+        self._started: float | None = None
+
+    @property
+    def current(self) -> ImageDetector:
+        """The detector that takes the next batch."""
+        return self._current
+
+    def detect(self, images: Sequence[NDArray[np.uint8]], settings: DetectionSettings) -> DetectionResult:
+        """One pass of the current detector; raises what it raises."""
+        with self._lock:
+            detector = self._current
+            self._passes[id(detector)] += 1
+            self._started = started = time.monotonic()
+        try:
+            return detector.detect(images, settings)
+        finally:
+            with self._lock:
+                self._passes[id(detector)] -= 1
+                # An abandoned pass that ends late must not hide that a later one is under way.
+                if self._started == started:
+                    self._started = None
+                finished = detector is not self._current and not self._passes[id(detector)]
+            if finished:
+                _close(detector)
+
+    def busy_for(self, now: float) -> float:
+        """Seconds since the pass under way began; 0 when there is none."""
+        started = self._started
+        return 0.0 if started is None else now - started
+
+    def switch(self, detector: ImageDetector) -> None:
+        """Makes `detector` the current one, from the next batch on."""
+        with self._lock:
+            old, self._current = self._current, detector
+            idle = not self._passes[id(old)]
+        if idle:
+            _close(old)
+
+    def close(self) -> None:
+        """Frees the current detector unless a pass of it is still under way."""
+        with self._lock:
+            idle = not self._passes[id(self._current)]
+        if idle:
+            self._current.close()
+
+
+def _close(detector: ImageDetector) -> None:
+    """Frees a detector beside the frames: that can take longer than one of them."""
+    threading.Thread(target=detector.close, name="close_model", daemon=True).start()

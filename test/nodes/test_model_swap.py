@@ -1,0 +1,204 @@
+"""Models swapped on a running camera_detector, and backends that fail."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from diagnostic_msgs.msg import DiagnosticStatus
+from rcl_interfaces.srv import SetParameters, SetParametersAtomically
+from rclpy.parameter import Parameter
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from ros_harness import Diagnostics, NodeProcess, Peer, bright_image, ledger, node_and_peer
+from sensor_msgs.msg import Image
+from stub_card import write_stub_card
+from vision_msgs.msg import Detection2DArray, LabelInfo, VisionInfo
+
+NODE = "/camera_detector"
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+BOX = (50, 60, 150, 160)
+
+
+class Stream:
+    """A camera at 30 Hz whose frames are numbered by their stamps, and the answers to them."""
+
+    def __init__(self, peer: Peer) -> None:
+        self.peer = peer
+        self.publisher = peer.node.create_publisher(Image, "image", 50)
+        self.sent: list[int] = []
+        self.answers: list[int] = []
+        peer.node.create_subscription(Detection2DArray, "detections", self._on_answer, 200)
+        self._timer: Any = None
+
+    def start(self) -> Stream:
+        self.peer.wait(self.publisher.get_subscription_count)
+        self.peer.wait(lambda: self.peer.node.count_publishers("detections"))
+        self.peer.spin(0.6)  # for the QoS check that may replace the subscription
+        self._timer = self.peer.node.create_timer(1 / 30, self._send)
+        return self
+
+    def stop(self) -> None:
+        self.peer.node.destroy_timer(self._timer)
+        self.peer.spin(1.0)
+
+    def more(self, count: int, timeout: float = 20.0) -> None:
+        """Waits for so many further answers."""
+        target = len(self.answers) + count
+        self.peer.wait(lambda: len(self.answers) >= target, timeout)
+
+    def _send(self) -> None:
+        self.sent.append(len(self.sent) + 1)
+        self.publisher.publish(bright_image(320, 240, BOX, self.sent[-1] * 1_000_000))
+
+    def _on_answer(self, message: Detection2DArray) -> None:
+        self.answers.append((message.header.stamp.sec * 10**9 + message.header.stamp.nanosec) // 1_000_000)
+
+
+def request(peer: Peer, atomic: bool = True, **values: Any) -> Any:
+    """Starts a set request and returns its future."""
+    kind, name = (SetParametersAtomically, "set_parameters_atomically") if atomic else (SetParameters, "set_parameters")
+    client = peer.node.create_client(kind, f"{NODE}/{name}")
+    peer.wait(client.service_is_ready)
+    parameters = [Parameter(key, value=value).to_parameter_msg() for key, value in values.items()]
+    return client.call_async(kind.Request(parameters=parameters))
+
+
+def edit_card(card: Path, **changes: Any) -> Path:
+    content = yaml.safe_load((card / "model.yaml").read_text(encoding="utf-8"))
+    content.update(changes)
+    (card / "model.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    return card
+
+
+def arguments(card: Path, **values: object) -> list[str]:
+    given = {"backend": "stub", "model": str(card), **values}
+    return [word for name, value in given.items() for word in ("-p", f"{name}:={value}")]
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[tuple[NodeProcess, Peer, Stream, Path]]:
+    card = write_stub_card(tmp_path / "first")
+    with node_and_peer("camera_detector", arguments(card), tmp_path / "log") as (node, peer):
+        yield node, peer, Stream(peer), tmp_path
+
+
+def books(peer: Peer, stream: Stream) -> tuple[int, int, dict[str, int], int]:
+    counted = ledger(Diagnostics(peer).next("camera")[2])
+    assert len(set(stream.answers)) == len(stream.answers), "a frame was answered twice"
+    assert counted[1] == len(stream.answers)
+    return counted
+
+
+def test_a_swap_under_way_loses_no_frame_and_is_announced(running) -> None:
+    _, peer, stream, folder = running
+    second = edit_card(write_stub_card(folder / "second", load_delay=1.0), labels=["light", "dark"], name="second")
+    labels, info = peer.listen(LabelInfo, "label_info", LATCHED), peer.listen(VisionInfo, "vision_info", LATCHED)
+    status = peer.listen(DiagnosticStatus, "backend_status", LATCHED)
+    peer.wait(lambda: labels and info)
+    version = info[-1].database_version
+    stream.start().more(10)
+    future = request(peer, model=str(second), threads=1)
+    stream.more(15)
+    assert not future.done(), "the answer came before the model was there"
+    assert peer.get(NODE, "model") != str(second), "the value changes with the model, not before"
+    peer.wait(future.done)
+    assert future.result().result.successful
+    assert peer.get(NODE, "model") == str(second) and peer.get(NODE, "threads") == 1
+    stream.more(10)
+    stream.stop()
+    received, published, dropped, in_flight = books(peer, stream)
+    assert received == len(stream.sent) == published + dropped["stale"] and in_flight == 0
+    assert info[-1].database_version > version and "second" in info[-1].method
+    assert [c.class_name for c in labels[-1].class_map] == ["light", "dark"]
+    assert any("loading" in s.message for s in status)
+    assert {pair.key: pair.value for pair in status[-1].values}["swaps"] == "1"
+
+
+def test_a_model_that_cannot_be_loaded_leaves_the_old_one_serving(running) -> None:
+    _, peer, stream, folder = running
+    bad = write_stub_card(folder / "bad", fail_load=True)
+    before = peer.get(NODE, "model")
+    stream.start().more(5)
+    for atomic in (True, False):
+        future = request(peer, atomic, model=str(bad))
+        peer.wait(future.done)
+        results = [future.result().result] if atomic else future.result().results
+        assert len(results) == 1 and not results[0].successful
+        assert "told to fail" in results[0].reason
+    assert peer.get(NODE, "model") == before
+    assert "told to fail" in Diagnostics(peer).next("swap")[1]
+    stream.more(5)
+    stream.stop()
+    assert books(peer, stream)[2]["failed"] == 0
+
+
+def test_of_two_swaps_the_last_wins(running) -> None:
+    _, peer, stream, folder = running
+    slow = edit_card(write_stub_card(folder / "slow", load_delay=3.0), name="slow")
+    quick = edit_card(write_stub_card(folder / "quick"), name="quick")
+    stream.start().more(5)
+    first = request(peer, model=str(slow))
+    stream.more(5)
+    second = request(peer, model=str(quick))
+    peer.wait(lambda: first.done() and second.done())
+    assert not first.result().result.successful and "superseded" in first.result().result.reason
+    assert second.result().result.successful
+    assert peer.get(NODE, "model") == str(quick)
+    peer.spin(3.0)  # the slow one is loaded by now, and is not installed
+    assert "quick" in Diagnostics(peer).next("swap")[2]["serving"]
+    stream.stop()
+    books(peer, stream)
+
+
+def test_several_parameters_change_together_or_not_at_all(running) -> None:
+    _, peer, _, folder = running
+    second = write_stub_card(folder / "second")
+    before = peer.get(NODE, "model")
+    refused = peer.set(NODE, model=str(second), max_rate=-1.0)
+    assert not refused.successful and "max_rate" in refused.reason
+    assert peer.get(NODE, "model") == before
+    assert peer.set(NODE, model=str(second), max_rate=12.0).successful
+    assert (peer.get(NODE, "model"), peer.get(NODE, "max_rate")) == (str(second), 12.0)
+
+
+def with_backup(folder: Path, **options: Any) -> Path:
+    """A card whose backend `stub` has the options, and `stub/backup` has none."""
+    return edit_card(write_stub_card(folder), artifacts={"stub": {"options": options}, "stub/backup": {}})
+
+
+def test_a_failing_backend_is_left_and_tried_again(tmp_path: Path) -> None:
+    card = with_backup(tmp_path, fail_every=5)
+    given = arguments(card, fallback_backends="[stub/backup]", max_consecutive_failures=1, fallback_retry_after=1.0)
+    with node_and_peer("camera_detector", given, tmp_path / "log") as (node, peer):
+        status = peer.listen(DiagnosticStatus, "backend_status", LATCHED)
+        stream = Stream(peer).start()
+        diagnostics = Diagnostics(peer)
+        peer.wait(lambda: any("serving with 'stub/backup'" in s.message for s in status))
+        assert peer.get(NODE, "backend") == "stub", "the parameter says what was asked for"
+        peer.wait(lambda: "works again" in node.output())
+        stream.stop()
+        assert books(peer, stream)[2]["failed"] >= 1
+        assert "swaps" in diagnostics.next("swap")[2]
+        assert "falling back to 'stub/backup'" in node.output()
+
+
+def test_a_pass_that_hangs_is_abandoned_and_the_node_goes_on(tmp_path: Path) -> None:
+    card = with_backup(tmp_path, hang_at=4)
+    given = arguments(card, fallback_backends="[stub/backup]", inference_timeout=0.5, fallback_retry_after=600.0)
+    with node_and_peer("camera_detector", given, tmp_path / "log") as (node, peer):
+        stream = Stream(peer).start()
+        stream.more(20)
+        deadline = time.monotonic() + 20
+        while "stub/backup" not in Diagnostics(peer).next("swap")[2]["serving"]:
+            assert time.monotonic() < deadline
+        stream.more(10)
+        stream.stop()
+        counted = books(peer, stream)
+        assert counted[2]["failed"] == 1
+        values = Diagnostics(peer).next("model")[2]
+        assert values["abandoned threads"] == "1" and values["backend"] == "stub/backup"
+        assert "did not return within 0.5 s" in node.output()

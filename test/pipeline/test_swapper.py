@@ -1,0 +1,128 @@
+"""Models loaded beside the one that serves: only the newest request counts, nothing is left open."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from robot_ai.backends.loading import BackendChoice
+from robot_ai.pipeline.image_detector import DetectionSettings, ImageDetector
+from robot_ai.pipeline.model_holder import ModelHolder
+from robot_ai.pipeline.swapper import Loaded, Swapper
+
+SETTINGS = DetectionSettings()
+IMAGE = np.zeros((48, 64, 3), np.uint8)
+
+
+class Watched:
+    """Counts which detectors were closed; the detectors themselves are real."""
+
+    def __init__(self) -> None:
+        self.closed: list[ImageDetector] = []
+
+    def watch(self, detector: ImageDetector) -> ImageDetector:
+        close = detector.close
+
+        def noted() -> None:
+            self.closed.append(detector)
+            close()
+
+        detector.close = noted  # type: ignore[method-assign]
+        return detector
+
+    def load(self, choice: BackendChoice) -> ImageDetector:
+        return self.watch(ImageDetector.load(choice))
+
+
+def wait_for(condition, timeout: float = 10.0):
+    deadline = time.monotonic() + timeout
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "not so in time"
+        time.sleep(0.005)
+    return value
+
+
+def choice(card, **options) -> BackendChoice:
+    return BackendChoice(str(card), "stub", options=tuple(f"{key}={value}" for key, value in options.items()))
+
+
+def test_a_loaded_model_is_taken_once(stub_card):
+    swapper = Swapper(ImageDetector.load)
+    ticket = swapper.start(choice(stub_card()))
+    loaded: Loaded = wait_for(swapper.take)
+    assert loaded.ticket == ticket and loaded.detector is not None and not loaded.error
+    assert swapper.take() is None and swapper.loading is None
+
+
+def test_a_refusal_says_why(stub_card):
+    swapper = Swapper(ImageDetector.load)
+    swapper.start(choice(stub_card(), fail_load="true"))
+    loaded = wait_for(swapper.take)
+    assert loaded.detector is None and "told to fail" in loaded.error
+
+
+def test_whatever_a_framework_raises_is_a_refusal(stub_card):
+    def explode(choice: BackendChoice) -> ImageDetector:
+        raise MemoryError("no room")
+
+    swapper = Swapper(explode)
+    swapper.start(choice(stub_card()))
+    assert wait_for(swapper.take).error == "MemoryError: no room"
+
+
+def test_the_last_request_wins_and_the_others_models_are_closed(stub_card):
+    watched, card = Watched(), stub_card()
+    swapper = Swapper(watched.load)
+    for delay in (0.3, 0.2, 0.1):
+        swapper.start(choice(card, load_delay=delay, delay=delay))
+    loaded = wait_for(swapper.take)
+    assert "delay=0.1" in loaded.choice.options
+    wait_for(lambda: len(watched.closed) == 2)
+    assert loaded.detector not in watched.closed
+    assert swapper.take() is None
+
+
+def test_a_cancelled_model_is_closed(stub_card):
+    watched = Watched()
+    swapper = Swapper(watched.load)
+    swapper.start(choice(stub_card(), load_delay=0.1))
+    swapper.cancel()
+    wait_for(lambda: watched.closed)
+    assert swapper.take() is None and swapper.loading is None
+
+
+def test_a_switch_lets_the_pass_under_way_end(stub_card):
+    watched, card = Watched(), stub_card()
+    slow, quick = (watched.load(choice(card, delay=delay)) for delay in (0.4, 0))
+    holder = ModelHolder(slow)
+    results: list[object] = []
+    thread = threading.Thread(target=lambda: results.append(holder.detect([IMAGE], SETTINGS)))
+    thread.start()
+    wait_for(lambda: holder.busy_for(time.monotonic()) > 0)
+    holder.switch(quick)
+    assert holder.current is quick and watched.closed == []
+    holder.detect([IMAGE], SETTINGS)  # at once, in another thread, while the slow one is still at it
+    thread.join(10)
+    assert len(results) == 1
+    wait_for(lambda: watched.closed == [slow])
+    assert holder.busy_for(time.monotonic()) == 0
+
+
+def test_an_idle_model_is_closed_at_the_switch(stub_card):
+    watched, card = Watched(), stub_card()
+    first, second = (watched.load(choice(card)) for _ in range(2))
+    holder = ModelHolder(first)
+    holder.switch(second)
+    wait_for(lambda: watched.closed == [first])
+    holder.close()
+    assert watched.closed == [first, second]
+
+
+def test_a_failing_pass_is_no_pass_under_way(stub_card):
+    holder = ModelHolder(ImageDetector.load(choice(stub_card(), fail_every=3)))
+    with pytest.raises(Exception, match="told to fail"):
+        holder.detect([IMAGE], SETTINGS)  # the third: two warmed it up
+    assert holder.busy_for(time.monotonic()) == 0
