@@ -132,9 +132,10 @@ def keras_network(batch: int | None = None) -> Any:
     image = tf.keras.Input((SIDE, SIDE, 3), batch_size=batch, name="image")
     stem = layers.Conv2D(8, 4, 4, activation="relu", name="stem")
     head = layers.Conv2D(6, 1, name="head")
-    out = layers.Reshape((64, 6), name="places")(head(stem(image)))
-    boxes = layers.Cropping1D(0, name="whole")(out)[..., :4]
-    scores = layers.Activation("sigmoid", name="probabilities")(out[..., 4:])
+    # Slicing would be an operation that the .h5 format does not know.
+    out = layers.Permute((2, 1))(layers.Reshape((64, 6))(head(stem(image))))
+    boxes = layers.Permute((2, 1))(layers.Cropping1D((0, 2))(out))
+    scores = layers.Activation("sigmoid")(layers.Permute((2, 1))(layers.Cropping1D((4, 0))(out)))
     model = tf.keras.Model(image, {"boxes": boxes, "scores": scores}, name="tiny")
     w = weights()
     for layer in (stem, head):
