@@ -19,6 +19,8 @@ ONNX = [
     "onnxruntime==1.23.2;python_version<'3.11'",  # the last one for Python 3.10
 ]
 OPENVINO = ["openvino==2026.4.1"]
+# Enough to call a model server; the messages are our own (robot_ai/backends/serving/messages.py).
+SERVING = ["grpcio>=1.51", "protobuf>=3.20"]
 # ROS 2 Jazzy from PyPI, x86-64 only; a robot has these from its distribution. rmw-fastrtps must be named.
 ROS = [
     "ros-jazzy-rclpy==7.1.6",
@@ -44,6 +46,7 @@ TEST = [
     "psutil>=5.9",
     "catkin-pkg>=1.0",
     "rosbags>=0.10",
+    "python-rapidjson>=1.20",  # of tritonclient, which tools/bootstrap.py installs
 ]
 
 
@@ -92,6 +95,7 @@ setup(
         "litert": LITERT,
         "onnx": ONNX,
         "openvino": OPENVINO,
+        "serving": SERVING,
         "ros": ROS,
         "demo": DEMO,
         "lidar": LIDAR,

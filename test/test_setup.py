@@ -34,6 +34,9 @@ ROSDEP = {
     "ai-edge-litert": None,
     "onnxruntime": None,
     "openvino": None,
+    "grpcio": "python3-grpcio",
+    "protobuf": "python3-protobuf",
+    "python-rapidjson": None,  # of a test
     "ros-jazzy-rclpy": "rclpy",
     "ros-jazzy-rmw-fastrtps-cpp": None,  # a distribution chooses its middleware itself
     "ros-jazzy-common-interfaces": "sensor_msgs",

@@ -23,7 +23,10 @@ from progress import Progress, StepFailedError
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 LOG = ROOT / "out" / "setup.log"
-EXTRAS = ("ros", "demo", "test", "pytorch", "tensorflow", "litert", "onnx", "openvino")
+EXTRAS = ("ros", "demo", "test", "pytorch", "tensorflow", "litert", "onnx", "openvino", "serving")
+# The official messages of model servers, against which ours are tested. Their packages ask for a second TensorFlow and
+# for an older ml-dtypes than TensorFlow's, of which the messages need neither.
+WITHOUT_DEPENDENCIES = {"test": ("tensorflow-serving-api==2.21.0", "tritonclient==2.73.0")}
 
 
 class NotBuiltError(Exception):
@@ -45,6 +48,9 @@ class Plan:
             extras=sorted({*wanted, *(current.extras if current else [])}),
         )
         self.package = current is None or (current.setup, current.extras) != (self.target.setup, self.target.extras)
+        self.bare = [
+            name for extra in self.target.extras for name in WITHOUT_DEPENDENCIES.get(extra, ()) if self.package
+        ]
         if "ros" in self.target.extras:
             self.target.interfaces = stamp.interface_digests(ROOT)
         built = current.interfaces if current else {}
@@ -53,7 +59,7 @@ class Plan:
     @property
     def steps(self) -> int:
         """How many steps there are; none when the environment is as it should be."""
-        work = [self.fresh, self.package, *self.interfaces]
+        work = [self.fresh, self.package, self.bare, *self.interfaces]
         return sum(map(bool, work)) + 1 if any(work) else 0
 
 
@@ -102,6 +108,8 @@ def _install(plan: Plan) -> None:
         extras = ",".join(plan.target.extras)
         index = preflight.torch_index() if "pytorch" in plan.target.extras else []
         progress.step(f"Installing robot_ai[{extras}]", [*pip, *index, "-e", f"{ROOT}[{extras}]"], environ)
+    if plan.bare:
+        progress.step("Installing the model servers' messages", [*pip, "--no-deps", *plan.bare], environ)
     for name in plan.interfaces:
         # Against the very wheels just installed, which spares a second copy of them in a build environment.
         options = ["--no-build-isolation", "--no-deps", "--force-reinstall"]

@@ -231,7 +231,7 @@ class HttpClient:
             tensor: dict[str, Any] = {"name": name, "datatype": DATATYPES[array.dtype.name], "shape": array.shape}
             if binary:
                 tensor["parameters"] = {"binary_data_size": array.nbytes}
-                pieces.append(memoryview(np.ascontiguousarray(array).view(np.uint8)).cast("B"))
+                pieces.append(np.ascontiguousarray(array).data.cast("B"))
             else:
                 tensor["data"] = array.ravel().tolist()
             content["inputs"].append(tensor)

@@ -124,7 +124,11 @@ def test_set_up_happens_once(tools, checkout):
 def test_more_extras_are_added_to_those_installed(tools, checkout):
     _, steps = checkout
     ensured(tools, steps, "ros")
-    assert ensured(tools, steps, "test") == ["Installing robot_ai[ros,test]", "Checking that it imports"]
+    assert ensured(tools, steps, "test") == [
+        "Installing robot_ai[ros,test]",
+        "Installing the model servers' messages",
+        "Checking that it imports",
+    ]
     assert ensured(tools, steps, "ros") == []
 
 

@@ -106,12 +106,14 @@ class ServerBackend(FrameworkBackend):
         return {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}
 
     def _request(self, inputs: Arrays) -> Arrays:
-        assert self._client is not None
+        client = self._client
+        if client is None:
+            raise InferenceError(f"the {self.title} backend was closed during a request")
         deadline = time.monotonic() + self._timeout
         wanted = [self._own[spec.name] for spec in self._outputs]
         for left in range(self._settings.retries, -1, -1):
             try:
-                return self._client.predict(inputs, wanted, max(0.001, deadline - time.monotonic()))
+                return client.predict(inputs, wanted, max(0.001, deadline - time.monotonic()))
             except ServerUnavailableError:
                 if not left or time.monotonic() >= deadline:
                     raise

@@ -61,6 +61,7 @@ class HttpLink:
         self._max_backoff = options.max_backoff
         self._pause = 0.0
         self._next_try = 0.0
+        self._closed = False
 
     def request(
         self,
@@ -92,7 +93,14 @@ class HttpLink:
         raise RequestRefusedError(f"{self._name}: the server answers HTTP {status} to {path}: {said}")
 
     def close(self) -> None:
-        """Closes the connection."""
+        """Closes the connection for good, also under a request of another thread."""
+        self._closed = True
+        connection = self._connection
+        if connection is not None and connection.sock is not None:
+            _end(connection.sock)
+        self._drop()
+
+    def _drop(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
@@ -133,6 +141,8 @@ class HttpLink:
             raise
 
     def _connect(self, deadline: float) -> http.client.HTTPConnection:
+        if self._closed:
+            raise RequestRefusedError(f"{self._name}: the connection was closed")
         if self._connection is not None:
             return self._connection
         now = time.monotonic()
@@ -156,7 +166,7 @@ class HttpLink:
     def _broken(self) -> None:
         """Only a connection that could not be made delays the next try."""
         if self._connection is not None:
-            self.close()
+            self._drop()
             return
         now = time.monotonic()
         if now >= self._next_try:
@@ -176,7 +186,7 @@ class HttpLink:
         if response.length:  # announced, and not sent
             raise ConnectionError(f"the connection ended {response.length} bytes before the answer's end")
         if response.will_close:
-            self.close()
+            self._drop()
         return response.status, Answer({name.lower(): value for name, value in response.getheaders()}, b"".join(blocks))
 
 
@@ -198,8 +208,7 @@ def _cut_at(deadline: float, sock: socket.socket) -> Iterator[Any]:
 
     def stop() -> None:
         cut.set()
-        with suppress(OSError):
-            socket.socket.shutdown(sock, socket.SHUT_RDWR)  # also of a TLS socket, without its good-bye
+        _end(sock)
 
     timer = threading.Timer(max(0.0, deadline - time.monotonic()), stop)
     timer.daemon = True
@@ -208,6 +217,12 @@ def _cut_at(deadline: float, sock: socket.socket) -> Iterator[Any]:
         yield cut.is_set
     finally:
         timer.cancel()
+
+
+def _end(sock: socket.socket) -> None:
+    """Wakes whoever reads from the socket or writes to it; of TLS without the good-bye, which could wait."""
+    with suppress(OSError):
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
 def _tls(options: ServerOptions) -> ssl.SSLContext:

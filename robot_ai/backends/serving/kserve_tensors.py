@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robot_ai.backends.serving.errors import AnswerError
-from robot_ai.backends.serving.protocol import DescribedTensor
+from robot_ai.backends.serving.protocol import DescribedTensor, shaped
 
 PACKAGE = "inference"
 SCHEMA: Mapping[str, Mapping[str, tuple[int, str]]] = {
@@ -91,7 +91,7 @@ def read_contents(message: Any, where: str) -> NDArray[Any]:
     values = getattr(message.contents, _FIELDS[dtype.name])
     try:
         flat = np.frombuffer(b"".join(values), dtype) if dtype.kind == "f" else np.array(values, dtype)
-        return flat.reshape(tuple(message.shape))
+        return shaped(flat, message.shape)
     except (ValueError, OverflowError) as error:
         raise _misfit(where, message.shape, dtype, error) from error
 
@@ -100,7 +100,7 @@ def read_raw(data: bytes | memoryview, datatype: str, shape: Sequence[int], wher
     """The array of a tensor's bytes, which are little-endian and in C order. Raises AnswerError."""
     dtype = numpy_dtype(datatype, where)
     try:
-        return np.frombuffer(data, dtype).reshape(tuple(shape))
+        return shaped(np.frombuffer(data, dtype), shape)
     except (ValueError, TypeError, OverflowError) as error:
         raise _misfit(where, shape, dtype, error) from error
 
@@ -109,7 +109,7 @@ def read_values(values: Any, datatype: str, shape: Sequence[int], where: str) ->
     """The array of JSON's numbers, nested or flat. Raises AnswerError."""
     dtype = numpy_dtype(datatype, where)
     try:
-        return np.array(values, dtype).reshape(tuple(shape))
+        return shaped(np.array(values, dtype), shape)
     except (ValueError, TypeError, OverflowError) as error:
         raise _misfit(where, shape, dtype, error) from error
 

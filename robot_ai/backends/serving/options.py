@@ -172,7 +172,7 @@ def parse_endpoint(url: str, protocol: str, tls: bool, ports: Mapping[str, int])
     path. protocol: one of the keys of `ports`, the server's usual ports, or `auto` for the scheme's, else `grpc`.
     Raises BackendOptionError.
     """
-    scheme, _, rest = url.rpartition("://")
+    scheme, mark, rest = url.rpartition("://")
     own = next(name for name in ports if name != "grpc")
     meant = {"": "grpc" if protocol == "auto" else protocol}.get(scheme, "grpc" if scheme.startswith("grpc") else own)
     try:
@@ -180,7 +180,7 @@ def parse_endpoint(url: str, protocol: str, tls: bool, ports: Mapping[str, int])
         host, port = parts.hostname, parts.port
     except ValueError as error:
         raise _no_address(url, str(error)) from error
-    if scheme and scheme not in _SCHEMES:
+    if mark and scheme not in _SCHEMES:
         raise _no_address(url, f"'{scheme}' is no scheme of a model server")
     if not host or parts.username is not None or parts.query or parts.fragment or re.search(r"\s", rest):
         raise _no_address(url, "it holds no host, or more than an address")

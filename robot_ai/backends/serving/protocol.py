@@ -42,6 +42,13 @@ class DescribedTensor:
         return TensorSpec(self.name, self.shape or (), self.dtype)
 
 
+def shaped(values: NDArray[Any], shape: Sequence[int]) -> NDArray[Any]:
+    """The values in a shape that a server gave. Raises ValueError, also for a negative axis, which NumPy would fill."""
+    if any(size < 0 for size in shape):
+        raise ValueError("an axis is negative")
+    return values.reshape(tuple(shape))
+
+
 class ModelClient(Protocol):
     """One model on one server. Tensors bear the server's names. Every method raises a fault of `serving.errors`."""
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robot_ai.backends.serving.errors import AnswerError
-from robot_ai.backends.serving.protocol import DescribedTensor
+from robot_ai.backends.serving.protocol import DescribedTensor, shaped
 
 PACKAGE = "tensorflow.serving"
 SCHEMA: Mapping[str, Mapping[str, tuple[int, str]]] = {
@@ -87,7 +87,7 @@ def read_tensor(message: Any, where: str) -> NDArray[Any]:
         count = int(np.prod(shape, dtype=np.int64))
         if 0 < len(values) < count and not message.tensor_content:
             values = np.concatenate([values, np.full(count - len(values), values[-1], values.dtype)])
-        return values.reshape(shape)
+        return shaped(values, shape)
     except (ValueError, OverflowError) as error:
         raise AnswerError(f"{where} does not hold the values of its shape {shape} {dtype}: {error}") from error
 
