@@ -1,0 +1,100 @@
+"""The benchmark's results for people: a table, a plot, and scalars for TensorBoard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from robot_ai.model_tool.benchmark import BenchmarkReport, run_name, summary
+from robot_ai.model_tool.export.errors import ConverterMissingError
+
+_COLUMNS = (
+    ("forward_p50_ms", "forward p50"),
+    ("forward_p95_ms", "p95"),
+    ("end_to_end_p50_ms", "end to end p50"),
+    ("end_to_end_p95_ms", "p95"),
+    ("images_per_second", "images/s"),
+    ("cpu_ms", "CPU ms"),
+    ("load_seconds", "load s"),
+    ("memory_mib", "MiB"),
+)
+
+
+def table(report: BenchmarkReport) -> str:
+    """The cases, fastest first, as a table in Markdown; times in milliseconds."""
+    rows = [["artifact", "threads", *(title for _, title in _COLUMNS)]]
+    measured = [case for case in report.cases if not case.fault]
+    for case in sorted(measured, key=lambda case: case.percentile("end_to_end", 50)):
+        numbers = summary(case)
+        rows.append([case.key, str(case.threads or "default"), *(f"{numbers[name]:.1f}" for name, _ in _COLUMNS)])
+    return aligned(rows)
+
+
+def aligned(rows: list[list[str]]) -> str:
+    """Rows of cells as a Markdown table whose columns line up in a terminal too; the first row is the head."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = [
+        "| " + " | ".join(cell.rjust(width) if column else cell.ljust(width) for column, (cell, width) in enumerate(zip(row, widths, strict=True))) + " |"
+        for row in rows
+    ]
+    rule = "|" + "|".join("-" * (width + 1) + (":" if column else "-") for column, width in enumerate(widths)) + "|"
+    return "\n".join([lines[0], rule, *lines[1:]])
+
+
+def plot(report: BenchmarkReport, path: Path) -> None:
+    """Writes bars of the end-to-end time, the forward pass' part of it darker, p95 as a whisker.
+
+    Raises ConverterMissingError when matplotlib is not installed.
+    """
+    try:
+        import matplotlib as mpl
+    except ImportError as error:
+        raise ConverterMissingError(f"--plot needs matplotlib: pip install 'robot_ai[benchmark]' ({error})") from error
+    mpl.use("Agg")
+    from matplotlib import pyplot
+
+    cases = sorted((c for c in report.cases if not c.fault), key=lambda c: c.percentile("end_to_end", 50), reverse=True)
+    names = [f"{case.key}, {case.threads or 'default'} thr." for case in cases]
+    forward = [case.percentile("forward", 50) for case in cases]
+    whole = [case.percentile("end_to_end", 50) for case in cases]
+    beyond = [case.percentile("end_to_end", 95) - middle for case, middle in zip(cases, whole, strict=True)]
+    figure, axes = pyplot.subplots(figsize=(9, 1.2 + 0.34 * len(cases)), layout="constrained")
+    axes.barh(names, whole, xerr=[[0.0] * len(cases), beyond], color="#9ecae1", ecolor="#444444", label="end to end")
+    axes.barh(names, forward, color="#3182bd", label="forward pass")
+    for row, middle in enumerate(whole):
+        axes.annotate(f" {middle:.1f}", (middle + beyond[row], row), va="center", fontsize=8)
+    axes.set_xlabel("milliseconds per 640x480 image: median, whisker to p95")
+    axes.set_title(f"{report.model} on {report.machine['processor']}, {report.machine['cores']} cores", fontsize=10)
+    axes.legend(loc="lower right", fontsize=8)
+    axes.margins(x=0.12)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)
+
+
+def write_scalars(report: BenchmarkReport, directory: Path) -> None:
+    """Writes, as a run of TensorBoard per case, each pass' times and the summary.
+
+    Raises ConverterMissingError when TensorBoard is not installed.
+    """
+    writer_class = _writer_class()
+    for case in report.cases:
+        if case.fault:
+            continue
+        writer = writer_class(str(directory / run_name(case.key, case.threads)))
+        for tag in ("forward_ms", "end_to_end_ms"):
+            for step, value in enumerate(getattr(case, tag)):
+                writer.add_scalar(f"passes/{tag}", value, step)
+        for name, value in summary(case).items():
+            writer.add_scalar(f"summary/{name}", value, 0)
+        writer.close()
+
+
+def _writer_class() -> Any:
+    try:
+        from tensorboard.summary import Writer
+    except ImportError as error:
+        raise ConverterMissingError(
+            f"--tensorboard needs TensorBoard: pip install 'robot_ai[benchmark]' ({error})"
+        ) from error
+    return Writer
