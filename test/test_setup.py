@@ -27,6 +27,9 @@ ROSDEP = {
     "safetensors": None,
     "torch": None,  # python3-torch is Ubuntu's, years older than what is tested
     "tensorflow-cpu": None,
+    "ai-edge-litert": None,
+    "onnxruntime": None,
+    "openvino": None,
     "ros-jazzy-rclpy": "rclpy",
     "ros-jazzy-rmw-fastrtps-cpp": None,  # a distribution chooses its middleware itself
     "ros-jazzy-common-interfaces": "sensor_msgs",
@@ -40,6 +43,7 @@ ROSDEP = {
     "psutil": "python3-psutil",
     "catkin-pkg": "python3-catkin-pkg-modules",
     # The linters run by `make lint`, not under colcon; the last two have keys that call pip, which noble refuses.
+    "onnx": None,
     "mypy": None,
     "ruff": None,
     "types-PyYAML": None,
