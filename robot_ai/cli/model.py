@@ -11,6 +11,7 @@ from robot_ai.errors import RobotAIError
 # Their modules import frameworks only in `run`.
 VERBS = {
     "list": "the models that can be found, with their artifacts",
+    "export": "a model in other formats, of both worlds",
 }
 
 

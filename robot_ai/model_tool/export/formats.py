@@ -15,7 +15,8 @@ class Format:
 
     name: as `--to` takes it. key: the artifact's key in the card. suffix: of the file or directory, after the model's
     name. layout: of its image input. precision: of its computation. family: what has to be in memory to write it:
-    `torch`, `onnx`, `tensorflow` or `tflite-int8` (an exported file of that format).
+    `torch`, `onnx`, `tensorflow` or `tflite-int8` (an exported file of that format). also: further keys under which
+    other backends run the same file.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Format:
     layout: str
     family: str
     precision: str = "float32"
+    also: tuple[str, ...] = ()
 
 
 FORMATS = {
@@ -31,7 +33,7 @@ FORMATS = {
     for item in (
         Format("pt2", "pytorch/pt2", ".pt2", "NCHW", "torch"),
         Format("torchscript", "pytorch/torchscript", ".torchscript.pt", "NCHW", "torch"),
-        Format("onnx", "onnx", ".onnx", "NCHW", "onnx"),
+        Format("onnx", "onnx", ".onnx", "NCHW", "onnx", also=("openvino",)),
         Format("saved_model", "tensorflow/saved_model", "_saved_model", "NHWC", "tensorflow"),
         Format("keras", "tensorflow/keras", ".keras", "NHWC", "tensorflow"),
         Format("tflite", "litert", ".tflite", "NHWC", "tensorflow"),

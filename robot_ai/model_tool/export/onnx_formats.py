@@ -43,6 +43,7 @@ def from_tensorflow(model: TensorFlowModel, path: Path) -> OnnxModel:
     signature = [tf.TensorSpec(model.shape, model.dtype, name=model.input_name)]
     function = tf.function(model.forward, input_signature=signature)
     tf2onnx.convert.from_function(function, input_signature=signature, opset=OPSET, output_path=str(path))
+    name_batch_axis(path)
     store_as_float16(path)
     return OnnxModel(path, "NHWC", _own_names(path, model.input_name, model.output_names))
 
@@ -72,6 +73,18 @@ def _own_names(path: Path, image: str, outputs: tuple[str, ...]) -> dict[str, st
     graph = onnx.load(str(path), load_external_data=False).graph
     there = [value.name for value in (*graph.input, *graph.output)]
     return {name: f"{name}:0" for name in (image, *outputs) if name not in there and f"{name}:0" in there}
+
+
+def name_batch_axis(path: Path) -> None:
+    """Calls a free first axis of inputs and outputs `batch`: exporters make up names such as s40."""
+    import onnx
+
+    model = onnx.load(str(path))
+    for value in (*model.graph.input, *model.graph.output):
+        axes = value.type.tensor_type.shape.dim
+        if axes and not axes[0].dim_value:
+            axes[0].dim_param = "batch"
+    onnx.save(model, str(path))
 
 
 def is_lossless(array: NDArray[Any]) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 
 from robot_ai.backends.support import import_network, read_safetensors
 from robot_ai.model_tool.export.errors import ConverterError
-from robot_ai.model_tool.export.onnx_formats import OnnxModel, store_as_float16
+from robot_ai.model_tool.export.onnx_formats import OnnxModel, name_batch_axis, store_as_float16
 from robot_ai.models.card import ModelCard
 
 OPSET = 18  # of ONNX: the newest that ONNX Runtime, OpenVINO and TensorRT of 2024 all read
@@ -132,5 +132,6 @@ def to_onnx(model: TorchModel, card: ModelCard, path: Path) -> OnnxModel:
     torch.onnx.export(_exported(torch, model, card), None, str(path), dynamo=True, verbose=False, **options)
     if not path.is_file():
         raise ConverterError("torch.onnx wrote no file")
+    name_batch_axis(path)
     store_as_float16(path)
     return OnnxModel(path, "NCHW", {})

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
+import importlib.util
 import io
 import logging
 import os
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,8 @@ class Workshop:
         self.key = key
         self.backend = backend_of(key)
         self.family = FAMILIES[self.backend]
+        # As TensorFlow's formats take it.
+        self.nhwc_input = replace(card.inputs[0], layout="NHWC")
         self._folder = folder
         self._say = say
 
@@ -47,10 +50,10 @@ class Workshop:
     def torch(self) -> torch_formats.TorchModel:
         """An `nn.Module` that takes the card's image and gives a tuple in the order of the card's outputs."""
         if self.family == "torch":
-            return _converted("torch", lambda: torch_formats.load(self.card, self.backend))
+            return converted("torch", lambda: torch_formats.load(self.card, self.backend))
         file = self.onnx
         self._say("onnx2torch: ONNX to PyTorch")
-        return _converted("onnx2torch", lambda: torch_formats.from_onnx(file, self.card))
+        return converted("onnx2torch", lambda: torch_formats.from_onnx(file, self.card))
 
     @cached_property
     def onnx(self) -> onnx_formats.OnnxModel:
@@ -61,27 +64,29 @@ class Workshop:
         if self.family == "torch":
             module = self.torch
             self._say("torch.onnx: PyTorch to ONNX")
-            return _converted("torch.onnx", lambda: torch_formats.to_onnx(module, self.card, path))
+            return converted("torch.onnx", lambda: torch_formats.to_onnx(module, self.card, path))
         if self.family == "tensorflow":
             function = self.tensorflow
             self._say("tf2onnx: TensorFlow to ONNX")
-            return _converted("tf2onnx", lambda: onnx_formats.from_tensorflow(function, path))
+            return converted("tf2onnx", lambda: onnx_formats.from_tensorflow(function, path))
         self._say("tf2onnx: LiteRT to ONNX")
-        return _converted("tf2onnx", lambda: onnx_formats.from_tflite(self.card, self.backend, path))
+        return converted("tf2onnx", lambda: onnx_formats.from_tflite(self.card, self.backend, path))
 
     @cached_property
     def tensorflow(self) -> tensorflow_formats.TensorFlowModel:
         """A function that takes the image as NHWC and gives a dictionary with the card's output names."""
         if self.family == "tensorflow":
-            return _converted("TensorFlow", lambda: tensorflow_formats.load(self.card, self.backend))
+            return converted("TensorFlow", lambda: tensorflow_formats.load(self.card, self.backend))
         file = self.onnx
         self._say("onnx2tf: ONNX to TensorFlow")
         folder = self._folder / "onnx2tf"
-        return _converted("onnx2tf", lambda: tensorflow_formats.from_onnx(file, self.card, folder, self._say))
+        return converted("onnx2tf", lambda: tensorflow_formats.from_onnx(file, self.card, folder, self._say))
 
 
-def choose_source(card: ModelCard, family: str, wanted: str | None) -> str:
+def choose_source(card: ModelCard, family: str, wanted: str | None, exclude: str = "") -> str:
     """The artifact to make a format of a family from: `wanted`, or the nearest whose framework is installed.
+
+    `exclude` is the format's own artifact, from which it is not made again.
 
     Raises NoArtifactError for a `wanted` that the card has not, NoRouteError when nothing fits.
     """
@@ -94,6 +99,8 @@ def choose_source(card: ModelCard, family: str, wanted: str | None) -> str:
         return wanted
     for near in PREFERENCE[family]:
         for key, artifact in card.artifacts.items():
+            if key == exclude:
+                continue
             usable = FAMILIES.get(backend_of(key)) == near and artifact.precision in ("float32", "float16")
             if usable and _is_installed(_MODULES[near]):
                 return key
@@ -107,7 +114,7 @@ def _is_installed(module: str) -> bool:
     return importlib.util.find_spec(module) is not None
 
 
-def _converted(name: str, convert: Callable[[], Any]) -> Any:
+def converted(name: str, convert: Callable[[], Any]) -> Any:
     """Runs a converter quietly; its own message goes into the error. Raises ConverterError or ConverterMissingError."""
     with quiet() as said:
         try:
