@@ -14,7 +14,8 @@ from typing import Any
 
 from robot_ai.backends.registry import available
 from robot_ai.model_tool.benchmark_case import Case, Measurement
-from robot_ai.model_tool.export.errors import ModelToolError
+from robot_ai.model_tool.export.errors import ModelToolError, PhotosError
+from robot_ai.model_tool.photos import sample_photos
 from robot_ai.model_tool.verify import why_not
 from robot_ai.models.card import ModelCard
 from robot_ai.models.find import find_model
@@ -67,6 +68,17 @@ def summary(case: Measurement) -> dict[str, float]:
     }
 
 
+def parse_threads(text: str) -> list[int]:
+    """Reads `1,2`. Raises BenchmarkError."""
+    try:
+        counts = [int(part) for part in text.split(",")]
+    except ValueError:
+        counts = [-1]
+    if min(counts) < 0:
+        raise BenchmarkError(f"--threads is '{text}'; expected numbers such as 1,2, with 0 for the framework's default")
+    return list(dict.fromkeys(counts))
+
+
 def run_benchmark(
     model: str,
     keys: Sequence[str],
@@ -87,10 +99,11 @@ def run_benchmark(
         card.artifact_for(key)
     backends = {info.name: info for info in available()}
     not_run, cases = {}, []
-    wanted = [key for key in keys or card.artifacts]
+    wanted = list(keys or card.artifacts)
     for key in wanted:
         if reason := why_not(key, backends):
             not_run[key] = reason
+    photo = photo or _sample_photo()
     planned = [(key, count) for key in wanted if key not in not_run for count in threads]
     for number, (key, count) in enumerate(planned, 1):
         say(f"[{number}/{len(planned)}] {key}, {_threads(count)} …")
@@ -133,6 +146,14 @@ def choose(cases: Sequence[Measurement]) -> Pick:
 def run_name(key: str, threads: int) -> str:
     """A folder's name for a case."""
     return f"{key.replace('/', '-')}-threads-{threads or 'default'}"
+
+
+def _sample_photo() -> Path | None:
+    """A photo inside an installed wheel; None where there is none, and then one is drawn."""
+    try:
+        return sample_photos()[0]
+    except PhotosError:
+        return None
 
 
 def _measure_apart(case: Case) -> Measurement:

@@ -7,6 +7,7 @@ from typing import Any
 
 from robot_ai.model_tool.benchmark import BenchmarkReport, run_name, summary
 from robot_ai.model_tool.export.errors import ConverterMissingError
+from robot_ai.model_tool.tables import aligned
 
 _COLUMNS = (
     ("forward_p50_ms", "forward p50"),
@@ -30,15 +31,12 @@ def table(report: BenchmarkReport) -> str:
     return aligned(rows)
 
 
-def aligned(rows: list[list[str]]) -> str:
-    """Rows of cells as a Markdown table whose columns line up in a terminal too; the first row is the head."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = [
-        "| " + " | ".join(cell.rjust(width) if column else cell.ljust(width) for column, (cell, width) in enumerate(zip(row, widths, strict=True))) + " |"
-        for row in rows
-    ]
-    rule = "|" + "|".join("-" * (width + 1) + (":" if column else "-") for column, width in enumerate(widths)) + "|"
-    return "\n".join([lines[0], rule, *lines[1:]])
+def check_outputs(plot_file: Path | None, tensorboard: Path | None) -> None:
+    """Raises ConverterMissingError when what writes them is not installed: before minutes are spent on measuring."""
+    if plot_file:
+        _pyplot()
+    if tensorboard:
+        _writer_class()
 
 
 def plot(report: BenchmarkReport, path: Path) -> None:
@@ -46,13 +44,7 @@ def plot(report: BenchmarkReport, path: Path) -> None:
 
     Raises ConverterMissingError when matplotlib is not installed.
     """
-    try:
-        import matplotlib as mpl
-    except ImportError as error:
-        raise ConverterMissingError(f"--plot needs matplotlib: pip install 'robot_ai[benchmark]' ({error})") from error
-    mpl.use("Agg")
-    from matplotlib import pyplot
-
+    pyplot = _pyplot()
     cases = sorted((c for c in report.cases if not c.fault), key=lambda c: c.percentile("end_to_end", 50), reverse=True)
     names = [f"{case.key}, {case.threads or 'default'} thr." for case in cases]
     forward = [case.percentile("forward", 50) for case in cases]
@@ -88,6 +80,17 @@ def write_scalars(report: BenchmarkReport, directory: Path) -> None:
         for name, value in summary(case).items():
             writer.add_scalar(f"summary/{name}", value, 0)
         writer.close()
+
+
+def _pyplot() -> Any:
+    try:
+        import matplotlib as mpl
+    except ImportError as error:
+        raise ConverterMissingError(f"--plot needs matplotlib: pip install 'robot_ai[benchmark]' ({error})") from error
+    mpl.use("Agg")
+    from matplotlib import pyplot
+
+    return pyplot
 
 
 def _writer_class() -> Any:

@@ -21,7 +21,7 @@ from robot_ai.models.errors import GoldenSampleError, ModelCardError
 from robot_ai.models.find import find_model
 from robot_ai.models.golden import Difference, compare, tolerance_of
 from robot_ai.perception.detections import Detections
-from robot_ai.perception.errors import PerceptionError
+from robot_ai.perception.decoders.errors import DecoderError
 from robot_ai.perception.preprocess import ImagePreprocessor
 from robot_ai.pipeline.image_detector import DetectionSettings, ImageDetector
 from robot_ai.training.coco import CocoDataSet
@@ -151,7 +151,7 @@ class Verifier:
                 settings = DetectionSettings(confidence=SCORE_FLOOR)
                 precision = self._data.evaluate(lambda image: detector.detect([image], settings).detections[0])
                 row.average_precision, row.average_precision_50 = precision.ap, precision.ap50
-        except (BackendError, PerceptionError) as error:
+        except (BackendError, DecoderError) as error:
             row.faults.append(str(error))
             return
         finally:

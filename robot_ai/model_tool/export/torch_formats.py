@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from robot_ai.models.card import ModelCard
 
 OPSET = 18  # of ONNX: the newest that ONNX Runtime, OpenVINO and TensorRT of 2024 all read
 _MAX_BATCH = 1024
+_DECLARED: list[Any] = []  # operators live as long as the library that declares them
 
 
 @dataclass(frozen=True)
@@ -54,12 +57,32 @@ def load(card: ModelCard, backend: str) -> TorchModel:
 def from_onnx(model: OnnxModel, card: ModelCard) -> TorchModel:
     """The module that onnx2torch makes of an ONNX file."""
     import onnx
+
+    _import_torchvision()
     import onnx2torch
 
     module = onnx2torch.convert(onnx.load(str(model.path))).eval()
     own = [output.name for output in onnx.load(str(model.path), load_external_data=False).graph.output]
     order = [own.index(model.tensors.get(output.name, output.name)) for output in card.outputs]
     return TorchModel(_listing(module, order, swap=model.layout == "NHWC"), "NCHW")
+
+
+def _import_torchvision() -> None:
+    """Imports torchvision, which onnx2torch needs for a network's own non-maximum suppression only.
+
+    PyPI's torchvision is built for CUDA. Beside a PyTorch for the CPU its native operators do not load, and its import
+    fails on describing one of them; so that one is declared, though it cannot be called.
+    """
+    import torch
+
+    try:
+        importlib.import_module("torchvision")
+    except RuntimeError:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+            del sys.modules[name]
+        _DECLARED.append(torch.library.Library("torchvision", "FRAGMENT"))
+        _DECLARED[-1].define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        importlib.import_module("torchvision")
 
 
 def _listing(module: Any, keys: list[Any], swap: bool = False) -> Any:

@@ -86,7 +86,7 @@ class Workshop:
 def choose_source(card: ModelCard, family: str, wanted: str | None, exclude: str = "") -> str:
     """The artifact to make a format of a family from: `wanted`, or the nearest whose framework is installed.
 
-    `exclude` is the format's own artifact, from which it is not made again.
+    `exclude` is the format's own artifact, from which it is made again only when there is no other.
 
     Raises NoArtifactError for a `wanted` that the card has not, NoRouteError when nothing fits.
     """
@@ -97,13 +97,15 @@ def choose_source(card: ModelCard, family: str, wanted: str | None, exclude: str
         if backend_of(wanted) not in FAMILIES:
             raise NoRouteError(f"no converter reads artifacts of '{wanted}'; expected one of {', '.join(FAMILIES)}")
         return wanted
-    for near in PREFERENCE[family]:
-        for key, artifact in card.artifacts.items():
-            if key == exclude:
-                continue
-            usable = FAMILIES.get(backend_of(key)) == near and artifact.precision in ("float32", "float16")
-            if usable and _is_installed(_MODULES[near]):
-                return key
+    usable = [
+        key
+        for near in PREFERENCE[family]
+        for key, artifact in card.artifacts.items()
+        if FAMILIES.get(backend_of(key)) == near and artifact.precision != "int8" and _is_installed(_MODULES[near])
+    ]
+    usable.sort(key=lambda key: key == exclude)  # stable
+    if usable:
+        return usable[0]
     raise NoRouteError(
         f"{card.name} has artifacts for {', '.join(sorted(card.artifacts))}, of which none can be converted here; expected "
         "an unquantized one of pytorch, tensorflow, onnx or litert whose framework is installed"
