@@ -159,10 +159,11 @@ def _make(item: Format, shop: Workshop, request: ExportRequest, path: Path, say:
     if item.name == "torchscript":
         model = shop.torch
         converted("torch.jit.trace", lambda: torch_formats.to_torchscript(model, shop.card, path))
-        return {"layout": "NHWC"}
+        return {"layout": "NHWC"} | ({"options": {"batch": model.batch}} if model.batch else {})
     if item.name == "onnx":
         made = shop.onnx
         shutil.copyfile(made.path, path)
+        onnx_formats.store_as_float16(path)
         return {"layout": made.layout} | ({"tensors": dict(made.tensors)} if made.tensors else {})
     if item.name == "tflite-micro":
         return _make_micro(shop, request, path, say)

@@ -15,7 +15,7 @@ from robot_ai.models.card import ModelCard
 if TYPE_CHECKING:
     from robot_ai.model_tool.export.tensorflow_formats import TensorFlowModel
 
-OPSET = 18
+OPSET = 17  # onnx2torch knows no later one
 _SMALLEST = 256  # numbers in a tensor: less is not worth a cast
 
 
@@ -28,11 +28,16 @@ class OnnxModel:
     tensors: Mapping[str, str] = field(default_factory=dict)
 
 
-def from_artifact(card: ModelCard, backend: str) -> OnnxModel:
-    """The ONNX file of a card's artifact."""
+def from_artifact(card: ModelCard, backend: str, path: Path) -> OnnxModel:
+    """A copy of the ONNX file of a card's artifact, in float32 throughout."""
+    import onnx
+
     artifact = card.artifact_for(backend)
     assert artifact.path is not None
-    return OnnxModel(artifact.path, card.input_for(backend).layout, artifact.tensors)
+    model = onnx.load(str(artifact.path))
+    _fold_float16(model)
+    onnx.save(model, str(path))
+    return OnnxModel(path, card.input_for(backend).layout, artifact.tensors)
 
 
 def from_tensorflow(model: TensorFlowModel, path: Path) -> OnnxModel:
@@ -44,7 +49,6 @@ def from_tensorflow(model: TensorFlowModel, path: Path) -> OnnxModel:
     function = tf.function(model.forward, input_signature=signature)
     tf2onnx.convert.from_function(function, input_signature=signature, opset=OPSET, output_path=str(path))
     name_batch_axis(path)
-    store_as_float16(path)
     return OnnxModel(path, "NHWC", _own_names(path, model.input_name, model.output_names))
 
 
@@ -129,3 +133,54 @@ def store_as_float16(path: Path) -> bool:
     onnx.checker.check_model(model)
     onnx.save(model, str(path))
     return True
+
+
+def fixed_copy(model: OnnxModel, path: Path) -> OnnxModel:
+    """Writes the model for a batch of one, with everything computed that then is constant, by ONNX Runtime.
+
+    Converters from ONNX know shapes that are numbers, and few of the operations that exporters compute shapes with.
+    """
+    import onnx
+    import onnxruntime
+    from onnx import numpy_helper
+    from onnxruntime.tools.onnx_model_utils import make_dim_param_fixed
+
+    content = onnx.load(str(model.path))
+    free = {v.type.tensor_type.shape.dim[0].dim_param for v in content.graph.input if v.type.tensor_type.shape.dim}
+    for name in free - {""}:
+        make_dim_param_fixed(content.graph, name, 1)
+    settings = onnxruntime.SessionOptions()
+    settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    settings.optimized_model_filepath = str(path)
+    settings.log_severity_level = 4
+    onnxruntime.InferenceSession(content.SerializeToString(), settings, providers=["CPUExecutionProvider"])
+    content = onnx.load(str(path))
+    constants = {tensor.name: tensor for tensor in content.graph.initializer}
+    for node in content.graph.node:
+        # A shape without a zero means the same with and without `allowzero`, which few converters know.
+        if node.op_type == "Reshape" and node.input[1] in constants and numpy_helper.to_array(constants[node.input[1]]).all():
+            kept = [attribute for attribute in node.attribute if attribute.name != "allowzero"]
+            del node.attribute[:]
+            node.attribute.extend(kept)
+    onnx.save(content, str(path))
+    return OnnxModel(path, model.layout, model.tensors)
+
+
+def _fold_float16(model: Any) -> None:
+    """Undoes `store_as_float16`: converters look for weights among the constants, not behind a cast."""
+    from onnx import TensorProto, numpy_helper
+
+    graph = model.graph
+    stored = {tensor.name: tensor for tensor in graph.initializer if tensor.data_type == TensorProto.FLOAT16}
+    kept = []
+    for node in graph.node:
+        if node.op_type != "Cast" or node.input[0] not in stored or node.attribute[0].i != TensorProto.FLOAT:
+            kept.append(node)
+            continue
+        array = numpy_helper.to_array(stored[node.input[0]]).astype(np.float32)
+        graph.initializer.append(numpy_helper.from_array(array, node.output[0]))
+    used = {name for node in kept for name in node.input}
+    weights = [tensor for tensor in graph.initializer if tensor.name in used]
+    del graph.node[:], graph.initializer[:]
+    graph.node.extend(kept)
+    graph.initializer.extend(weights)

@@ -26,7 +26,7 @@ Images = Callable[[], Iterator[NDArray[Any]]]
 class TensorFlowModel:
     """A function from an image batch of `shape` (None, H, W, 3) to a dictionary with the card's output names.
 
-    keras: the Keras model it comes from, None where it was none.
+    keras: the Keras model it comes from, None where it was none. The first axis of `shape` is 1 where the batch is fixed.
     """
 
     forward: Callable[[Any], dict[str, Any]]
@@ -62,9 +62,11 @@ def load(card: ModelCard, backend: str) -> TensorFlowModel:
     return _model(forward, card, keras)
 
 
-def _model(forward: Callable[[Any], dict[str, Any]], card: ModelCard, keras: Any = None) -> TensorFlowModel:
+def _model(
+    forward: Callable[[Any], dict[str, Any]], card: ModelCard, keras: Any = None, batch: int | None = None
+) -> TensorFlowModel:
     image = card.inputs[0]
-    shape = (None, image.height, image.width, 3)
+    shape = (batch, image.height, image.width, 3)
     names = tuple(output.name for output in card.outputs)
     return TensorFlowModel(forward, shape, image.dtype, image.name, names, keras)
 
@@ -91,7 +93,7 @@ def _from_saved_model(
         return {name: found[own] for name, own in names.items()}
 
     forward.__dict__["holder"] = loaded  # its variables live as long as it does
-    return _model(forward, card)
+    return _model(forward, card, batch=function.structured_input_signature[1][own_input].shape[0])
 
 
 def from_onnx(model: OnnxModel, card: ModelCard, folder: Path, say: Callable[[str], None]) -> TensorFlowModel:
@@ -107,7 +109,7 @@ def frozen(model: TensorFlowModel, batch: int | None) -> Any:
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-    spec = tf.TensorSpec((batch, *model.shape[1:]), model.dtype, name=model.input_name)
+    spec = tf.TensorSpec((batch or model.shape[0], *model.shape[1:]), model.dtype, name=model.input_name)
 
     def named(image: Any) -> dict[str, Any]:
         return {name: tf.identity(tensor, name=name) for name, tensor in model.forward(image).items()}
@@ -121,7 +123,7 @@ def to_saved_model(model: TensorFlowModel, path: Path, batch: int | None = None)
 
     function = frozen(model, batch)
     names = sorted(model.output_names)
-    spec = tf.TensorSpec((batch, *model.shape[1:]), model.dtype, name=model.input_name)
+    spec = tf.TensorSpec((batch or model.shape[0], *model.shape[1:]), model.dtype, name=model.input_name)
 
     def serve(image: Any) -> dict[str, Any]:
         return dict(zip(names, function(image), strict=True))

@@ -22,7 +22,12 @@ from robot_ai.model_tool.export.tensorflow_formats import TensorFlowModel, froze
 SHARD_BYTES = 4 * 1024 * 1024  # what browsers cache of one response
 # The passes that the official converter asks Grappler for.
 _OPTIMIZERS = ("remap", "constfold", "arithmetic", "dependency")
-_DTYPES = {"float32": "float32", "int32": "int32", "bool": "bool"}
+# The types that TensorFlow.js has, by those of constants; it reads the graph's wider types as these too.
+_DTYPES = {
+    "float32": "float32", "float64": "float32", "float16": "float32",
+    "int32": "int32", "int64": "int32", "uint8": "int32", "int8": "int32",
+    "bool": "bool",
+}  # fmt: skip
 
 
 def to_tfjs(model: TensorFlowModel, path: Path) -> None:
@@ -91,7 +96,11 @@ def _take_constants(graph: Any) -> tuple[list[dict[str, Any]], bytes]:
         array = tf.make_ndarray(tensor)
         if array.dtype.name not in _DTYPES:
             raise ConverterError(f"TensorFlow.js holds no constants of type {array.dtype}; '{node.name}' is one")
-        entry: dict[str, Any] = {"name": node.name, "shape": list(array.shape), "dtype": _DTYPES[array.dtype.name]}
+        limits = np.iinfo(np.int32)
+        if array.dtype.name == "int64":
+            array = np.clip(array, limits.min, limits.max)  # ends of slices, where the largest means all
+        array = array.astype(_DTYPES[array.dtype.name])
+        entry: dict[str, Any] = {"name": node.name, "shape": list(array.shape), "dtype": array.dtype.name}
         if array.size > 1 and is_lossless(array):
             entry["quantization"] = {"dtype": "float16", "original_dtype": "float32"}
             array = array.astype(np.float16)

@@ -12,7 +12,8 @@ import numpy as np
 
 from robot_ai.backends.support import import_network, read_safetensors
 from robot_ai.model_tool.export.errors import ConverterError
-from robot_ai.model_tool.export.onnx_formats import OnnxModel, name_batch_axis, store_as_float16
+from robot_ai.model_tool.export.onnx_formats import OPSET as OLDER_OPSET
+from robot_ai.model_tool.export.onnx_formats import OnnxModel, name_batch_axis
 from robot_ai.models.card import ModelCard
 
 OPSET = 18  # of ONNX: the newest that ONNX Runtime, OpenVINO and TensorRT of 2024 all read
@@ -22,10 +23,13 @@ _DECLARED: list[Any] = []  # operators live as long as the library that declares
 
 @dataclass(frozen=True)
 class TorchModel:
-    """A module in evaluation mode, from an image in `layout` to a tuple in the order of the card's outputs."""
+    """A module in evaluation mode, from an image (B, 3, H, W) to a tuple in the order of the card's outputs.
+
+    batch: the one that it is fixed to, None where any is taken.
+    """
 
     module: Any
-    layout: str
+    batch: int | None = None
 
 
 def load(card: ModelCard, backend: str) -> TorchModel:
@@ -51,27 +55,30 @@ def load(card: ModelCard, backend: str) -> TorchModel:
         module = torch.jit.load(artifact.path, map_location="cpu").eval()
     names = [artifact.own_name(output.name) for output in card.outputs]
     # The backend passes NHWC batches as channels-last views: the module itself always takes NCHW.
-    return TorchModel(_listing(module, names), "NCHW")
+    return TorchModel(_listing(module, names))
 
 
 def from_onnx(model: OnnxModel, card: ModelCard) -> TorchModel:
-    """The module that onnx2torch makes of an ONNX file."""
-    import onnx
+    """The module that onnx2torch makes of an ONNX file with fixed shapes."""
+    import onnx.version_converter
 
     _import_torchvision()
     import onnx2torch
 
-    module = onnx2torch.convert(onnx.load(str(model.path))).eval()
-    own = [output.name for output in onnx.load(str(model.path), load_external_data=False).graph.output]
+    content = onnx.load(str(model.path))
+    if any(opset.domain in ("", "ai.onnx") and opset.version > OLDER_OPSET for opset in content.opset_import):
+        content = onnx.version_converter.convert_version(content, OLDER_OPSET)
+    module = onnx2torch.convert(content).eval()
+    own = [output.name for output in content.graph.output]
     order = [own.index(model.tensors.get(output.name, output.name)) for output in card.outputs]
-    return TorchModel(_listing(module, order, swap=model.layout == "NHWC"), "NCHW")
+    return TorchModel(_listing(module, order, swap=model.layout == "NHWC"), batch=1)
 
 
 def _import_torchvision() -> None:
     """Imports torchvision, which onnx2torch needs for a network's own non-maximum suppression only.
 
     PyPI's torchvision is built for CUDA. Beside a PyTorch for the CPU its native operators do not load, and its import
-    fails on describing one of them; so that one is declared, though it cannot be called.
+    fails on describing two of them; so those are declared, though they cannot be called.
     """
     import torch
 
@@ -81,7 +88,8 @@ def _import_torchvision() -> None:
         for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
             del sys.modules[name]
         _DECLARED.append(torch.library.Library("torchvision", "FRAGMENT"))
-        _DECLARED[-1].define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        for name in ("nms", "qnms"):
+            _DECLARED[-1].define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         importlib.import_module("torchvision")
 
 
@@ -129,6 +137,15 @@ def to_exported(model: TorchModel, card: ModelCard, path: Path) -> None:
 
 
 def _exported(torch: Any, model: TorchModel, card: ModelCard) -> Any:
+    """The program with a free batch, or with a batch of one where the network fixes it.
+
+    What onnx2torch makes reads shapes as arrays while it runs, which torch.export refuses; a trace has them as numbers.
+    """
+    if model.batch == 1:
+        from torch._export.converter import TS2EPConverter
+
+        # Frozen, so that shapes read from tensors become numbers.
+        return TS2EPConverter(torch.jit.freeze(_traced(torch, model, card)), (example(card, 1),)).convert()
     batch = torch.export.Dim("batch", min=1, max=_MAX_BATCH)
     try:
         return torch.export.export(model.module, (example(card, 2),), dynamic_shapes=({0: batch},))
@@ -140,13 +157,16 @@ def to_torchscript(model: TorchModel, card: ModelCard, path: Path) -> None:
     """Writes a traced TorchScript file."""
     import torch
 
+    torch.jit.save(_traced(torch, model, card), path)
+
+
+def _traced(torch: Any, model: TorchModel, card: ModelCard) -> Any:
     with torch.no_grad():
-        traced = torch.jit.trace(model.module, example(card, 1), check_trace=False)
-    torch.jit.save(traced, path)
+        return torch.jit.trace(model.module, example(card, 1), check_trace=False)
 
 
 def to_onnx(model: TorchModel, card: ModelCard, path: Path) -> OnnxModel:
-    """Writes an ONNX file with the card's names, float16 weights where these lose nothing."""
+    """Writes an ONNX file with the card's names."""
     import torch
 
     image = card.inputs[0].name
@@ -156,5 +176,4 @@ def to_onnx(model: TorchModel, card: ModelCard, path: Path) -> OnnxModel:
     if not path.is_file():
         raise ConverterError("torch.onnx wrote no file")
     name_batch_axis(path)
-    store_as_float16(path)
     return OnnxModel(path, "NCHW", {})

@@ -51,16 +51,16 @@ class Workshop:
         """An `nn.Module` that takes the card's image and gives a tuple in the order of the card's outputs."""
         if self.family == "torch":
             return converted("torch", lambda: torch_formats.load(self.card, self.backend))
-        file = self.onnx
+        file = self._fixed_onnx
         self._say("onnx2torch: ONNX to PyTorch")
         return converted("onnx2torch", lambda: torch_formats.from_onnx(file, self.card))
 
     @cached_property
     def onnx(self) -> onnx_formats.OnnxModel:
         """An ONNX file whose tensors have the card's names, with the batch free where the source leaves it free."""
-        if self.family == "onnx":
-            return onnx_formats.from_artifact(self.card, self.backend)
         path = self._folder / "model.onnx"
+        if self.family == "onnx":
+            return converted("onnx", lambda: onnx_formats.from_artifact(self.card, self.backend, path))
         if self.family == "torch":
             module = self.torch
             self._say("torch.onnx: PyTorch to ONNX")
@@ -73,11 +73,16 @@ class Workshop:
         return converted("tf2onnx", lambda: onnx_formats.from_tflite(self.card, self.backend, path))
 
     @cached_property
+    def _fixed_onnx(self) -> onnx_formats.OnnxModel:
+        file = self.onnx
+        return converted("ONNX Runtime", lambda: onnx_formats.fixed_copy(file, self._folder / "fixed.onnx"))
+
+    @cached_property
     def tensorflow(self) -> tensorflow_formats.TensorFlowModel:
         """A function that takes the image as NHWC and gives a dictionary with the card's output names."""
         if self.family == "tensorflow":
             return converted("TensorFlow", lambda: tensorflow_formats.load(self.card, self.backend))
-        file = self.onnx
+        file = self._fixed_onnx
         self._say("onnx2tf: ONNX to TensorFlow")
         folder = self._folder / "onnx2tf"
         return converted("onnx2tf", lambda: tensorflow_formats.from_onnx(file, self.card, folder, self._say))
