@@ -199,7 +199,7 @@ def test_imports_without_framework_and_ros(bare):
     script = "import robot_ai, robot_ai.backends.registry as r; print(*(b.name for b in r.available()))"
     done = bare(script)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["pytorch", "stub", "tensorflow"]
+    assert {"pytorch", "tensorflow", "litert", "onnx", "openvino", "stub"} <= set(done.stdout.split())
 
 
 @pytest.mark.parametrize("backend", ["pytorch", "tensorflow"])

@@ -6,6 +6,7 @@ change of size, and on a CPU a batch saves nothing.
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 from collections.abc import Callable, Mapping
 from importlib import util
@@ -114,12 +115,13 @@ def _import_runtime() -> Any:
 def _load_delegate(runtime: Any, library: str, options: Mapping[str, Any], card: Path) -> Any:
     """Loads a delegate, which is native code: one that came with the model is refused."""
     path = Path(library)
-    if path.parent != Path() and (not path.is_absolute() or path.resolve().is_relative_to(card.resolve())):
+    if "/" in library and (not path.is_absolute() or path.resolve().is_relative_to(card.resolve())):
         raise BackendOptionError(
             f"option 'delegate' is {library}; expected a library that is installed on this machine, by its name or its "
             "absolute path outside the model's directory: a model must not bring code"
         )
     try:
+        ctypes.CDLL(library)  # first by itself: the runtime prints a traceback of its own when this fails
         return runtime.load_delegate(library, dict(options))
     except (OSError, ValueError, AttributeError) as error:
         raise DeviceError(

@@ -46,7 +46,9 @@ def test_a_keras_file_is_run(tmp_path: Path) -> None:
 def test_a_keras_file_with_code_is_refused_without_executing_it(tmp_path: Path) -> None:
     code = tf.keras.layers.Lambda(lambda x: tf.reduce_mean(x, axis=(1, 2)))
     path = save_model(tmp_path / "m.keras", code)
-    with pytest.raises(ArtifactLoadError, match=r"holds a layer with code in it \(Lambda\); nothing of it was executed"):
+    with pytest.raises(
+        ArtifactLoadError, match=r"holds a layer with code in it \(Lambda\); nothing of it was executed"
+    ):
         create("tensorflow").load(card_for(path), "cpu", 1)
 
 
