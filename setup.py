@@ -27,6 +27,19 @@ ROS = [
     "ros-lifecycle-msgs==2.0.3",
     "ros-rosgraph-msgs==2.0.3",
 ]
+# The converters of `robot_ai model export`. torchvision, which onnx2torch imports, fits one PyTorch each.
+CONVERT = [
+    *PYTORCH,
+    *TENSORFLOW,
+    *LITERT,
+    *ONNX,
+    "onnx>=1.16",
+    "onnxscript>=0.7.2",
+    "tf2onnx==1.17.0",
+    "onnx2torch==1.5.15",
+    "torchvision==0.28.0",
+]
+BENCHMARK = ["matplotlib>=3.8", "tensorboard>=2.17"]
 DEMO = ["scikit-image>=0.22", "scikit-learn>=1.4"]  # their wheels carry the photos
 TEST = [
     "pytest==8.3.5",  # launch_testing breaks every pytest 9 run
@@ -85,6 +98,8 @@ setup(
         "litert": LITERT,
         "onnx": ONNX,
         "openvino": OPENVINO,
+        "convert": CONVERT,
+        "benchmark": BENCHMARK,
         "ros": ROS,
         "demo": DEMO,
         "test": TEST,

@@ -30,6 +30,12 @@ ROSDEP = {
     "ai-edge-litert": None,
     "onnxruntime": None,
     "openvino": None,
+    "onnxscript": None,
+    "tf2onnx": None,
+    "onnx2torch": None,
+    "torchvision": None,
+    "matplotlib": "python3-matplotlib",
+    "tensorboard": None,
     "ros-jazzy-rclpy": "rclpy",
     "ros-jazzy-rmw-fastrtps-cpp": None,  # a distribution chooses its middleware itself
     "ros-jazzy-common-interfaces": "sensor_msgs",

@@ -12,7 +12,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--artifacts", metavar="KEYS", default="", help="only these, such as onnx,litert/int8 (all)")
     parser.add_argument("--threads", default="0", metavar="N,N", help="thread counts; 0 is the framework's default (0)")
     parser.add_argument("--seconds", type=float, default=5.0, help="how long each case is measured (5)")
-    parser.add_argument("--photo", type=Path, help="the image to detect in, resized to 640x480 (one inside a PyPI wheel)")
+    parser.add_argument(
+        "--photo", type=Path, help="the image to detect in, resized to 640x480 (one inside a PyPI wheel)"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every pass of every case")
     parser.add_argument("--plot", type=Path, metavar="FILE.png", help="write a plot")
     parser.add_argument("--tensorboard", type=Path, metavar="DIR", help="write scalars and profiles for TensorBoard")
@@ -40,7 +42,9 @@ def run(args: argparse.Namespace) -> int:
             print(f"{case.key}: failed: {case.fault}")
     for key, reason in report.not_run.items():
         print(f"{key}: not run: {reason}")
-    print(f"\nPick {report.pick.key} with {report.pick.threads or 'its default number of'} thread(s): {report.pick.reason}")
+    print(
+        f"\nPick {report.pick.key} with {report.pick.threads or 'its default number of'} thread(s): {report.pick.reason}"
+    )
     if args.json:
         args.json.parent.mkdir(parents=True, exist_ok=True)
         args.json.write_text(report.to_json() + "\n", encoding="utf-8")

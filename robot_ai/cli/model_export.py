@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 from pathlib import Path
 
 from robot_ai.model_tool.export.formats import FORMATS, parse_formats
@@ -28,11 +30,13 @@ def run(args: argparse.Namespace) -> int:
     from robot_ai.models.card import ModelCard
     from robot_ai.models.find import find_model
 
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read when TensorFlow is imported
+    stream = sys.stdout  # converters' own words are kept off it
     formats = parse_formats(args.to)
     output = args.output or Path("out/models") / ModelCard.load(find_model(args.model), backends=()).name
     request = ExportRequest(
         args.model, formats, output, args.source, args.representative, max(1, args.calibration_images)
     )
-    directory = export_model(request, lambda line: print(line, flush=True))
+    directory = export_model(request, lambda line: print(line, file=stream, flush=True))
     print(f"\n{directory / 'model.yaml'} has them all. Check them with: robot_ai model verify {directory}")
     return 0

@@ -194,4 +194,9 @@ def _machine() -> dict[str, Any]:
         name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), name)
     except OSError:
         pass
-    return {"processor": name, "cores": os.cpu_count(), "python": platform.python_version(), "system": platform.system()}
+    return {
+        "processor": name,
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "system": platform.system(),
+    }

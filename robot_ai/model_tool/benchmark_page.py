@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,8 @@ def _pyplot() -> Any:
 
 
 def _writer_class() -> Any:
+    # It imports TensorFlow where that is installed.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         from tensorboard.summary import Writer
     except ImportError as error:

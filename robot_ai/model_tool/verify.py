@@ -20,8 +20,8 @@ from robot_ai.models.card import ModelCard
 from robot_ai.models.errors import GoldenSampleError, ModelCardError
 from robot_ai.models.find import find_model
 from robot_ai.models.golden import Difference, compare, tolerance_of
-from robot_ai.perception.detections import Detections
 from robot_ai.perception.decoders.errors import DecoderError
+from robot_ai.perception.detections import Detections
 from robot_ai.perception.preprocess import ImagePreprocessor
 from robot_ai.pipeline.image_detector import DetectionSettings, ImageDetector
 from robot_ai.training.coco import CocoDataSet
@@ -200,7 +200,9 @@ def _tensor_difference(
     expected: Sequence[dict[str, NDArray[Any]]], given: Sequence[dict[str, NDArray[Any]]]
 ) -> Difference:
     """Over all photos and outputs: the largest and mean difference, and the output with the largest relative one."""
-    found = [compare(array, other[name]) for one, other in zip(expected, given, strict=True) for name, array in one.items()]
+    found = [
+        compare(array, other[name]) for one, other in zip(expected, given, strict=True) for name, array in one.items()
+    ]
     worst = max(found, key=lambda difference: difference.relative)
     return Difference(worst.largest, float(np.mean([difference.mean for difference in found])), worst.magnitude)
 

@@ -98,7 +98,9 @@ def _prepare(directory: Path, output: Path) -> Path:
         if (output / CARD_FILE).is_file():
             there, ours = (ModelCard.load(place, backends=()).name for place in (output, directory))
             if there != ours:
-                raise OutputError(f"{output} holds the model '{there}'; expected '{ours}', or another place for --output")
+                raise OutputError(
+                    f"{output} holds the model '{there}'; expected '{ours}', or another place for --output"
+                )
             return output
         if output.exists() and any(output.iterdir()):
             raise OutputError(f"{output} is not empty and holds no {CARD_FILE}; choose another place for --output")

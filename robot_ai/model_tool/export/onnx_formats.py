@@ -66,7 +66,9 @@ def from_tflite(card: ModelCard, backend: str, path: Path) -> OnnxModel:
         runner = interpreter.get_signature_runner(signatures[0])
         details = {**runner.get_input_details(), **runner.get_output_details()}
         wanted = [card.inputs[0].name, *(output.name for output in card.outputs)]
-        names = {name: details[artifact.own_name(name)]["name"] for name in wanted if artifact.own_name(name) in details}
+        names = {
+            name: details[artifact.own_name(name)]["name"] for name in wanted if artifact.own_name(name) in details
+        }
     return OnnxModel(path, card.input_for(backend).layout, names or dict(artifact.tensors))
 
 
@@ -158,7 +160,11 @@ def fixed_copy(model: OnnxModel, path: Path) -> OnnxModel:
     constants = {tensor.name: tensor for tensor in content.graph.initializer}
     for node in content.graph.node:
         # A shape without a zero means the same with and without `allowzero`, which few converters know.
-        if node.op_type == "Reshape" and node.input[1] in constants and numpy_helper.to_array(constants[node.input[1]]).all():
+        if (
+            node.op_type == "Reshape"
+            and node.input[1] in constants
+            and numpy_helper.to_array(constants[node.input[1]]).all()
+        ):
             kept = [attribute for attribute in node.attribute if attribute.name != "allowzero"]
             del node.attribute[:]
             node.attribute.extend(kept)

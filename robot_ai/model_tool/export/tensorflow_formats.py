@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robot_ai.backends.support import import_network, read_safetensors
+from robot_ai.backends.tensorflow_files import check_h5, check_keras, check_saved_model
+from robot_ai.backends.tensorflow_process import import_tensorflow
 from robot_ai.model_tool.export.errors import ConverterError
 from robot_ai.model_tool.export.onnx_formats import OnnxModel, is_lossless
 from robot_ai.models.card import ModelCard
@@ -39,17 +41,17 @@ class TensorFlowModel:
 
 def load(card: ModelCard, backend: str) -> TensorFlowModel:
     """The function of a card's TensorFlow artifact: a network over safetensors, a Keras file, or a SavedModel."""
-    import tensorflow as tf
-
+    tf = import_tensorflow()
     artifact = card.artifact_for(backend)
     assert artifact.path is not None
     if artifact.path.is_dir():
-        name = str(artifact.options.get("signature", SIGNATURE))
+        name = check_saved_model(artifact.path, str(artifact.options.get("signature", "")))
         return _from_saved_model(artifact.path, card, name, dict(artifact.tensors), card.input_for(backend).layout)
     if artifact.path.suffix == ".safetensors":
         keras = import_network(artifact, tf.keras.Model, backend)()
         keras.load_tensors(read_safetensors(artifact.path))
     else:
+        (check_h5 if artifact.path.suffix == ".h5" else check_keras)(artifact.path, artifact)
         keras = tf.keras.models.load_model(artifact.path, compile=False, safe_mode=True)
     names = tuple(output.name for output in card.outputs)
 
@@ -74,9 +76,7 @@ def _model(
 def _from_saved_model(
     path: Path, card: ModelCard, signature: str, tensors: dict[str, str], layout: str
 ) -> TensorFlowModel:
-    import tensorflow as tf
-
-    loaded = tf.saved_model.load(str(path))
+    loaded = import_tensorflow().saved_model.load(str(path))
     if signature not in loaded.signatures:
         raise ConverterError(f"{path} has the signatures {', '.join(loaded.signatures)}; expected '{signature}'")
     function = loaded.signatures[signature]
@@ -135,9 +135,8 @@ def to_saved_model(model: TensorFlowModel, path: Path, batch: int | None = None)
     tf.saved_model.save(module, str(path), signatures={SIGNATURE: concrete})
     # Says when it was made, which would give the same model another checksum every time; nothing reads it.
     (path / "fingerprint.pb").unlink(missing_ok=True)
-    for empty in ("assets",):
-        with contextlib.suppress(OSError):
-            (path / empty).rmdir()
+    with contextlib.suppress(OSError):
+        (path / "assets").rmdir()  # there when it is not empty
 
 
 def to_keras(model: TensorFlowModel, path: Path) -> None:
@@ -204,5 +203,3 @@ def weights_are_float16(model: TensorFlowModel) -> bool:
         if node.op == "Const" and np.prod([d.size for d in node.attr["value"].tensor.tensor_shape.dim], initial=1) > 256
     ]
     return all(is_lossless(array) for array in large if array.dtype == np.float32)
-
-

@@ -119,4 +119,8 @@ def _bytes(array: NDArray[Any]) -> bytes:
 def _tensor_info(tensor: Any) -> dict[str, Any]:
     """Name, type and shape as the JSON of protobuf's TensorInfo."""
     axes = [{"size": str(-1 if axis is None else axis)} for axis in tensor.shape]
-    return {"name": tensor.name, "dtype": "DT_FLOAT" if tensor.dtype.name == "float32" else f"DT_{tensor.dtype.name.upper()}", "tensorShape": {"dim": axes}}
+    return {
+        "name": tensor.name,
+        "dtype": "DT_FLOAT" if tensor.dtype.name == "float32" else f"DT_{tensor.dtype.name.upper()}",
+        "tensorShape": {"dim": axes},
+    }

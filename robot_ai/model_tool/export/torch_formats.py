@@ -137,15 +137,7 @@ def to_exported(model: TorchModel, card: ModelCard, path: Path) -> None:
 
 
 def _exported(torch: Any, model: TorchModel, card: ModelCard) -> Any:
-    """The program with a free batch, or with a batch of one where the network fixes it.
-
-    What onnx2torch makes reads shapes as arrays while it runs, which torch.export refuses; a trace has them as numbers.
-    """
-    if model.batch == 1:
-        from torch._export.converter import TS2EPConverter
-
-        # Frozen, so that shapes read from tensors become numbers.
-        return TS2EPConverter(torch.jit.freeze(_traced(torch, model, card)), (example(card, 1),)).convert()
+    """The program with a free batch, or with a batch of one where the network fixes it."""
     batch = torch.export.Dim("batch", min=1, max=_MAX_BATCH)
     try:
         return torch.export.export(model.module, (example(card, 2),), dynamic_shapes=({0: batch},))
@@ -172,7 +164,12 @@ def to_onnx(model: TorchModel, card: ModelCard, path: Path) -> OnnxModel:
     image = card.inputs[0].name
     names = [output.name for output in card.outputs]
     options = {"input_names": [image], "output_names": names, "opset_version": OPSET, "external_data": False}
-    torch.onnx.export(_exported(torch, model, card), None, str(path), dynamo=True, verbose=False, **options)
+    if isinstance(model.module.network, torch.jit.ScriptModule):
+        # torch.export takes no TorchScript, and the older exporter takes nothing else as well.
+        axes = {name: {0: "batch"} for name in (image, *names)}
+        torch.onnx.export(model.module, (example(card, 1),), str(path), dynamo=False, dynamic_axes=axes, **options)
+    else:
+        torch.onnx.export(_exported(torch, model, card), None, str(path), dynamo=True, verbose=False, **options)
     if not path.is_file():
         raise ConverterError("torch.onnx wrote no file")
     name_batch_axis(path)

@@ -6,7 +6,6 @@ import contextlib
 import importlib.util
 import io
 import logging
-import os
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -16,6 +15,7 @@ from typing import Any
 
 from robot_ai.model_tool.export import onnx_formats, tensorflow_formats, torch_formats
 from robot_ai.model_tool.export.errors import ConverterError, ConverterMissingError, NoRouteError
+from robot_ai.model_tool.export.formats import FORMATS
 from robot_ai.models.artifacts import backend_of
 from robot_ai.models.card import ModelCard
 
@@ -108,7 +108,8 @@ def choose_source(card: ModelCard, family: str, wanted: str | None, exclude: str
         for key, artifact in card.artifacts.items()
         if FAMILIES.get(backend_of(key)) == near and artifact.precision != "int8" and _is_installed(_MODULES[near])
     ]
-    usable.sort(key=lambda key: key == exclude)  # stable
+    # TorchScript last: only the older exporters take it. The sort is stable.
+    usable.sort(key=lambda key: (key == exclude, key == FORMATS["torchscript"].key))
     if usable:
         return usable[0]
     raise NoRouteError(
@@ -154,11 +155,7 @@ def quiet() -> Iterator[io.StringIO]:
     with warnings.catch_warnings(), contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         warnings.simplefilter("ignore")
         logging.disable(logging.WARNING)
-        saved = os.environ.get("TF_CPP_MIN_LOG_LEVEL")
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         try:
             yield said
         finally:
             logging.disable(level)
-            if saved is None:
-                os.environ.pop("TF_CPP_MIN_LOG_LEVEL", None)
