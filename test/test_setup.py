@@ -34,7 +34,7 @@ ROSDEP = {
     "tf2onnx": None,
     "onnx2torch": None,
     "torchvision": None,
-    "matplotlib": "python3-matplotlib",
+    "matplotlib": None,  # plots of a model's benchmark, which a robot does without
     "tensorboard": None,
     "ros-jazzy-rclpy": "rclpy",
     "ros-jazzy-rmw-fastrtps-cpp": None,  # a distribution chooses its middleware itself

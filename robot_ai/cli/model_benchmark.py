@@ -23,28 +23,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Prints the table and the pick; writes the files that were asked for."""
     from robot_ai.model_tool import benchmark_page
-    from robot_ai.model_tool.benchmark import parse_threads, run_benchmark
+    from robot_ai.model_tool.benchmark import BenchmarkRequest, parse_threads, run_benchmark
 
     keys = [key.strip() for key in args.artifacts.split(",") if key.strip()]
     benchmark_page.check_outputs(args.plot, args.tensorboard)
-    report = run_benchmark(
-        args.model,
-        keys,
-        parse_threads(args.threads),
-        args.seconds,
-        args.photo,
-        args.tensorboard,
-        lambda line: print(line, flush=True),
+    request = BenchmarkRequest(
+        args.model, keys, parse_threads(args.threads), args.seconds, args.photo, args.tensorboard
     )
+    report = run_benchmark(request, lambda line: print(line, flush=True))
     print(f"\n{benchmark_page.table(report)}")
     for case in report.cases:
         if case.fault:
             print(f"{case.key}: failed: {case.fault}")
     for key, reason in report.not_run.items():
         print(f"{key}: not run: {reason}")
-    print(
-        f"\nPick {report.pick.key} with {report.pick.threads or 'its default number of'} thread(s): {report.pick.reason}"
-    )
+    pick = report.pick
+    print(f"\nPick {pick.key} with {pick.threads or 'the default number of'} threads: {pick.reason}")
     if args.json:
         args.json.parent.mkdir(parents=True, exist_ok=True)
         args.json.write_text(report.to_json() + "\n", encoding="utf-8")

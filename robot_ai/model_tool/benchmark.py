@@ -79,36 +79,42 @@ def parse_threads(text: str) -> list[int]:
     return list(dict.fromkeys(counts))
 
 
-def run_benchmark(
-    model: str,
-    keys: Sequence[str],
-    threads: Sequence[int],
-    seconds: float,
-    photo: Path | None,
-    profile: Path | None,
-    say: Callable[[str], None],
-) -> BenchmarkReport:
+@dataclass(frozen=True)
+class BenchmarkRequest:
+    """What to measure. keys: artifacts, none for all. seconds: per case. photo: to detect in, None for a sample.
+
+    profile: a directory into which frameworks write a profile, one folder per case.
+    """
+
+    model: str
+    keys: Sequence[str] = ()
+    threads: Sequence[int] = (0,)
+    seconds: float = 5.0
+    photo: Path | None = None
+    profile: Path | None = None
+
+
+def run_benchmark(request: BenchmarkRequest, say: Callable[[str], None]) -> BenchmarkReport:
     """Measures every artifact with every thread count, each in a process of its own.
 
-    keys: artifacts, none for all. profile: a directory into which frameworks write a profile, one folder per case.
     Raises NoArtifactError for a key that the card has not, BenchmarkError when no case could be measured.
     """
-    directory = find_model(model)
+    directory = find_model(request.model)
     card = ModelCard.load(directory, backends=())
-    for key in keys:
+    for key in request.keys:
         card.artifact_for(key)
     backends = {info.name: info for info in available()}
     not_run, cases = {}, []
-    wanted = list(keys or card.artifacts)
+    wanted = list(request.keys or card.artifacts)
     for key in wanted:
         if reason := why_not(key, backends):
             not_run[key] = reason
-    photo = photo or _sample_photo()
-    planned = [(key, count) for key in wanted if key not in not_run for count in threads]
+    photo = request.photo or _sample_photo()
+    planned = [(key, count) for key in wanted if key not in not_run for count in request.threads]
     for number, (key, count) in enumerate(planned, 1):
         say(f"[{number}/{len(planned)}] {key}, {_threads(count)} …")
-        folder = str(profile / run_name(key, count)) if profile else ""
-        case = Case(str(directory), key, count, seconds, str(photo or ""), folder)
+        folder = str(request.profile / run_name(key, count)) if request.profile else ""
+        case = Case(str(directory), key, count, request.seconds, str(photo or ""), folder)
         cases.append(_measure_apart(case))
         say(f"      {_told(cases[-1])}")
     if all(case.fault for case in cases):

@@ -1,7 +1,7 @@
 """One case of the benchmark, in a process of its own: python -m robot_ai.model_tool.benchmark_case CASE, as JSON.
 
-The result is the last line of stdout, as JSON too. A process of its own, because frameworks take their thread count once
-per process, keep memory when a model is closed, and slow each other down.
+The result is the last line of stdout, as JSON too. A process of its own, because frameworks take their thread count
+once per process, keep memory when a model is closed, and slow each other down.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ IMAGE_SIZE = (640, 480)  # width, height: what most cameras of small robots give
 
 @dataclass(frozen=True)
 class Case:
-    """What is measured. photo: a file, resized to 640x480; empty for one that is drawn. profile: a directory, or empty."""
+    """What is measured. photo: a file, resized to 640x480; empty for a drawn one. profile: a directory, or empty."""
 
     model: str
     key: str
@@ -81,7 +81,8 @@ def measure(case: Case) -> Measurement:
     started = time.perf_counter()
     detector = ImageDetector.load(BackendChoice(case.model, case.key, threads=case.threads))
     load_seconds = time.perf_counter() - started
-    forward, end_to_end = [], []
+    forward: list[float] = []
+    end_to_end: list[float] = []
     settings = DetectionSettings()
     for _ in range(WARM_UP_PASSES):
         detector.detect([image], settings)

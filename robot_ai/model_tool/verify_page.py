@@ -27,7 +27,7 @@ def _cells(row: Row, reference: str) -> list[str]:
     assert row.tensors is not None and row.agreement is not None
     found = row.agreement
     boxes = f"{found.pairs} + {found.alone} alone" if found.alone else f"{found.pairs}"
-    precision = ["–" if ap is None else f"{ap:.3f}" for ap in (row.average_precision, row.average_precision_50)]
+    precision = ["-" if ap is None else f"{ap:.3f}" for ap in (row.average_precision, row.average_precision_50)]
     verdict = "FAILED" if row.faults else "reference" if row.key == reference else "ok"
     return [
         row.key,

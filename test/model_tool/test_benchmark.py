@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from robot_ai.cli.main import main
-from robot_ai.model_tool.benchmark import BenchmarkError, choose, parse_threads, run_benchmark
+from robot_ai.model_tool.benchmark import BenchmarkError, BenchmarkRequest, choose, parse_threads, run_benchmark
 from robot_ai.model_tool.benchmark_case import LEAST_PASSES, Measurement
 from robot_ai.model_tool.benchmark_page import table
 from robot_ai.models.errors import NoArtifactError
@@ -74,7 +74,7 @@ def test_a_broken_artifact_is_a_fault_and_the_others_are_measured(stub_card) -> 
     content = yaml.safe_load(file.read_text(encoding="utf-8"))
     content["artifacts"] |= {"stub/broken": {"options": {"fail_load": True}}, "tfjs": {}}
     file.write_text(yaml.safe_dump(content), encoding="utf-8")
-    report = run_benchmark(str(card), [], [1], 0.05, None, None, lambda _: None)
+    report = run_benchmark(BenchmarkRequest(str(card), seconds=0.05), lambda _: None)
     good, broken = report.cases
     assert not good.fault
     assert "fail_load" in broken.fault
@@ -83,7 +83,7 @@ def test_a_broken_artifact_is_a_fault_and_the_others_are_measured(stub_card) -> 
     assert len(lines) == 3
     assert len({len(line) for line in lines}) == 1
     with pytest.raises(NoArtifactError):
-        run_benchmark(str(card), ["litert"], [1], 0.05, None, None, lambda _: None)
+        run_benchmark(BenchmarkRequest(str(card), ["litert"]), lambda _: None)
 
 
 def test_a_plot_and_scalars_that_tensorboard_reads(stub_card, tmp_path: Path) -> None:

@@ -59,11 +59,11 @@ def export_model(request: ExportRequest, say: Say) -> Path:
     directory = find_model(request.model)
     output = _prepare(directory, request.output)
     card = ModelCard.load(output, backends=())
-    for item in request.formats:
-        # Before anything is made: a format that cannot be reached must not cost the minutes of the others.
-        _source_of(card, item, request.source)
+    # Before anything is made: a format that cannot be reached must not cost the minutes of the others, and what is made
+    # is nobody's source.
+    sources = {item.name: _source_of(card, item, request.source) for item in request.formats}
     if card.golden is None:
-        first = request.source or _source_of(card, request.formats[0], None)
+        first = sources[request.formats[0].name]
         say(f"golden sample, from {first}")
         _write_golden(output, first, request.photos)
     with tempfile.TemporaryDirectory(prefix="robot_ai_export_") as scratch:
@@ -71,8 +71,7 @@ def export_model(request: ExportRequest, say: Say) -> Path:
         for number, item in enumerate(request.formats, 1):
             say(f"[{number}/{len(request.formats)}] {item.name} …")
             started = time.monotonic()
-            card = ModelCard.load(output, backends=())
-            source = _source_of(card, item, request.source)
+            source = sources[item.name]
             if source not in shops:
                 folder = Path(scratch) / f"{len(shops)}"
                 folder.mkdir()

@@ -1,7 +1,7 @@
 """onnx2tf, which turns ONNX into TensorFlow's own operations, in an environment of its own.
 
-It pins NumPy 1, protobuf 4 and TensorFlow 2.19 and cannot live beside our frameworks. What it writes, a SavedModel, is read
-by any TensorFlow.
+It pins NumPy 1, protobuf 4 and TensorFlow 2.19 and cannot live beside our frameworks. What it writes, a SavedModel, is
+read by any TensorFlow.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ onnx2tf.convert(input_onnx_file_path=source, output_folder_path=folder, output_s
 
 
 def convert(model: OnnxModel, card: ModelCard, folder: Path, say: Callable[[str], None]) -> tuple[dict[str, str], str]:
-    """Writes a SavedModel for a batch of one into `folder`; its tensor names by the card's, and the layout of its image input.
+    """Writes a SavedModel for a batch of one into `folder`; its tensor names by the card's, and its image's layout.
 
     onnx2tf turns NCHW into NHWC itself; an ONNX file that takes NHWC already is told to stay so.
     """

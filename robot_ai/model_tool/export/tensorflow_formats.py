@@ -28,7 +28,7 @@ Images = Callable[[], Iterator[NDArray[Any]]]
 class TensorFlowModel:
     """A function from an image batch of `shape` (None, H, W, 3) to a dictionary with the card's output names.
 
-    keras: the Keras model it comes from, None where it was none. The first axis of `shape` is 1 where the batch is fixed.
+    keras: the Keras model it comes from, None where it was none. The first axis of `shape` is 1 for a fixed batch.
     """
 
     forward: Callable[[Any], dict[str, Any]]
@@ -76,7 +76,8 @@ def _model(
 def _from_saved_model(
     path: Path, card: ModelCard, signature: str, tensors: dict[str, str], layout: str
 ) -> TensorFlowModel:
-    loaded = import_tensorflow().saved_model.load(str(path))
+    tf = import_tensorflow()
+    loaded = tf.saved_model.load(str(path))
     if signature not in loaded.signatures:
         raise ConverterError(f"{path} has the signatures {', '.join(loaded.signatures)}; expected '{signature}'")
     function = loaded.signatures[signature]

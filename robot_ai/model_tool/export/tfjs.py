@@ -1,9 +1,9 @@
 """TensorFlow.js graph models, for a robot's dashboard in a browser.
 
-The official converter (PyPI's tensorflowjs 4.22) imports TensorFlow Decision Forests, which exist for TensorFlow 2.19 at
-most and cannot live beside ours. The format is a documented one (tfjs-core/src/io/types.ts, `ModelJSON` and
-`WeightsManifestEntry`): the graph as protobuf's JSON, its constants in binary shards. TensorFlow's own optimizer, Grappler,
-does the work that matters, as it does for the official converter.
+The official converter (PyPI's tensorflowjs 4.22) imports TensorFlow Decision Forests, which exist for TensorFlow 2.19
+at most and cannot live beside ours. The format is a documented one (tfjs-core/src/io/types.ts, `ModelJSON` and
+`WeightsManifestEntry`): the graph as protobuf's JSON, its constants in binary shards. TensorFlow's own optimizer,
+Grappler, does the work that matters, as it does for the official converter.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Converters that cannot live beside our frameworks: each in an environment of its own, made from PyPI when first needed.
+"""Converters that cannot live beside our frameworks: each in an environment of its own, made when first needed.
 
 The environments are kept in $ROBOT_AI_TOOLS, or in robot_ai/tools of the user's cache directory, and can be deleted at
 any time.

@@ -1,4 +1,4 @@
-"""One model in every representation that converters take, each made from the nearest one there is when it is asked for."""
+"""One model in every representation that converters take, each made from the nearest one when it is asked for."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from robot_ai.model_tool.export import onnx_formats, tensorflow_formats, torch_formats
 from robot_ai.model_tool.export.errors import ConverterError, ConverterMissingError, NoRouteError
@@ -20,6 +20,7 @@ from robot_ai.models.artifacts import backend_of
 from robot_ai.models.card import ModelCard
 
 Say = Callable[[str], None]
+_Made = TypeVar("_Made")
 FAMILIES = {"pytorch": "torch", "onnx": "onnx", "openvino": "onnx", "tensorflow": "tensorflow", "litert": "tflite"}
 # Which artifact a format is best made from: each step through a converter is one more that can go wrong.
 PREFERENCE = {
@@ -113,8 +114,8 @@ def choose_source(card: ModelCard, family: str, wanted: str | None, exclude: str
     if usable:
         return usable[0]
     raise NoRouteError(
-        f"{card.name} has artifacts for {', '.join(sorted(card.artifacts))}, of which none can be converted here; expected "
-        "an unquantized one of pytorch, tensorflow, onnx or litert whose framework is installed"
+        f"{card.name} has artifacts for {', '.join(sorted(card.artifacts))}, of which none can be converted here; "
+        "expected an unquantized one of pytorch, tensorflow, onnx or litert whose framework is installed"
     )
 
 
@@ -122,7 +123,7 @@ def _is_installed(module: str) -> bool:
     return importlib.util.find_spec(module) is not None
 
 
-def converted(name: str, convert: Callable[[], Any]) -> Any:
+def converted(name: str, convert: Callable[[], _Made]) -> _Made:
     """Runs a converter quietly; its own message goes into the error. Raises ConverterError or ConverterMissingError."""
     with quiet() as said:
         try:
