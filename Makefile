@@ -10,6 +10,7 @@ BENCH_ARGS ?=
 ENSURE = $(PYTHON) tools/bootstrap.py ensure $(if $(filter file,$(origin PYTHON)),,--this-python)
 # What the tests, the linters and the benchmarks need.
 ALL = ros demo test pytorch tensorflow litert onnx openvino serving
+ALL = ros demo test pytorch tensorflow litert onnx openvino convert benchmark
 RUN = $(PYTHON) tools/bootstrap.py run --
 
 .PHONY: help demo demo-lidar test lint bench docs clean

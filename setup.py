@@ -29,6 +29,19 @@ ROS = [
     "ros-lifecycle-msgs==2.0.3",
     "ros-rosgraph-msgs==2.0.3",
 ]
+# The converters of `robot_ai model export`. torchvision, which onnx2torch imports, fits one PyTorch each.
+CONVERT = [
+    *PYTORCH,
+    *TENSORFLOW,
+    *LITERT,
+    *ONNX,
+    "onnx>=1.16",
+    "onnxscript>=0.7.2",
+    "tf2onnx==1.17.0",
+    "onnx2torch==1.5.15",
+    "torchvision==0.28.0",
+]
+BENCHMARK = ["matplotlib>=3.8", "tensorboard>=2.17"]
 DEMO = ["scikit-image>=0.22", "scikit-learn>=1.4"]  # their wheels carry the photos
 LIDAR = ["pypcd4>=1.2"]  # reads .pcd files; Ouster's library, for .osf, pins what the tests need in other versions
 TEST = [
@@ -96,6 +109,8 @@ setup(
         "onnx": ONNX,
         "openvino": OPENVINO,
         "serving": SERVING,
+        "convert": CONVERT,
+        "benchmark": BENCHMARK,
         "ros": ROS,
         "demo": DEMO,
         "lidar": LIDAR,

@@ -37,6 +37,12 @@ ROSDEP = {
     "grpcio": "python3-grpcio",
     "protobuf": "python3-protobuf",
     "python-rapidjson": None,  # of a test
+    "onnxscript": None,
+    "tf2onnx": None,
+    "onnx2torch": None,
+    "torchvision": None,
+    "matplotlib": None,  # plots of a model's benchmark, which a robot does without
+    "tensorboard": None,
     "ros-jazzy-rclpy": "rclpy",
     "ros-jazzy-rmw-fastrtps-cpp": None,  # a distribution chooses its middleware itself
     "ros-jazzy-common-interfaces": "sensor_msgs",

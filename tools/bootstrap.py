@@ -27,6 +27,7 @@ EXTRAS = ("ros", "demo", "test", "pytorch", "tensorflow", "litert", "onnx", "ope
 # The official messages of model servers, against which ours are tested. Their packages ask for a second TensorFlow and
 # for an older ml-dtypes than TensorFlow's, of which the messages need neither.
 WITHOUT_DEPENDENCIES = {"test": ("tensorflow-serving-api==2.21.0", "tritonclient==2.73.0")}
+EXTRAS = ("ros", "demo", "test", "pytorch", "tensorflow", "litert", "onnx", "openvino", "convert", "benchmark")
 
 
 class NotBuiltError(Exception):

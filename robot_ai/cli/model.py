@@ -11,6 +11,9 @@ from robot_ai.errors import RobotAIError
 # Their modules import frameworks only in `run`.
 VERBS = {
     "list": "the models that can be found, with their artifacts",
+    "export": "a model in other formats, of both worlds",
+    "verify": "whether all artifacts of a card are the same model",
+    "benchmark": "speed and memory of every artifact on this machine",
 }
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robot_ai.backends.loading import BackendChoice, load_backend
-from robot_ai.backends.protocol import Backend
+from robot_ai.backends.protocol import Backend, Tensors
 from robot_ai.models.artifacts import backend_of
 from robot_ai.models.card import ModelCard
 from robot_ai.perception.detections import Detections
@@ -84,6 +84,10 @@ class ImageDetector:
             "postprocess": time.perf_counter() - inferred,
         }
         return DetectionResult(detections, durations)
+
+    def infer(self, tensors: Tensors) -> dict[str, NDArray[np.generic]]:
+        """The raw outputs of one forward pass. Raises InferenceError."""
+        return self._backend.infer(tensors)
 
     def close(self) -> None:
         """Releases the backend."""

@@ -38,17 +38,20 @@ def _stage(stage: plan.Stage, x: Any) -> Any:
     return layers.Concatenate()([_conv_activate(stage.exit, x), entry])
 
 
-class _Pooling(layers.Layer):
-    """Maximum of 3x3 cells with stride 2 and a border of one on every side, which Keras' own layer cannot give."""
+def _pool(x: Any) -> Any:
+    """Maximum of 3x3 cells with stride 2 and a border of one: (B, H, W, C) to (B, H / 2, W / 2, C), H and W even.
 
-    def call(self, x: Any) -> Any:
-        """(B, H, W, C) to (B, H / 2, W / 2, C)."""
-        return tf.nn.max_pool2d(x, ksize=3, strides=2, padding=[[0, 0], [1, 1], [1, 1], [0, 0]])
+    Keras' own padding is lopsided. Repeating the first row and column changes no maximum, and takes only layers that a
+    `.keras` file can hold and that quantize exactly.
+    """
+    x = layers.Concatenate(axis=1)([x[:, :1], x])
+    x = layers.Concatenate(axis=2)([x[:, :, :1], x])
+    return layers.MaxPooling2D(3, 2)(x)
 
 
 def _backbone(x: Any) -> list[Any]:
     """(B, H, W, 3) to one feature map per stride."""
-    x = _Pooling()(_conv_activate(plan.STEM, x))
+    x = _pool(_conv_activate(plan.STEM, x))
     features = []
     for stage in plan.STAGES:
         x = _stage(stage, x)

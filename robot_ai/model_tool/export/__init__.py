@@ -1,0 +1,1 @@
+"""From any artifact of a model card to any other format of both worlds; `exporter.py` is the way in."""

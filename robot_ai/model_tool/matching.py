@@ -1,0 +1,80 @@
+"""Boxes of one model beside those of another, pair by pair."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robot_ai.perception.detections import Detections
+
+# Boxes that overlap less are two things, not one seen twice; COCO's own least overlap for a match.
+SAME_THING = 0.5
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How the detections of two models over the same photos agree.
+
+    pairs: boxes of one class that both found. exact: pairs with an IoU of at least 0.99. alone: boxes that only one
+    found, although their score is not within the accepted difference of the threshold. smallest_overlap: the lowest IoU
+    of a pair, 1 without pairs. largest_score_difference: over the pairs.
+    """
+
+    pairs: int
+    exact: int
+    alone: int
+    smallest_overlap: float
+    largest_score_difference: float
+
+    @property
+    def paired(self) -> float:
+        """The part of the boxes that have a partner, 0-1; 1 where nothing was found by either."""
+        total = 2 * self.pairs + self.alone
+        return 2 * self.pairs / total if total else 1.0
+
+
+def match(
+    expected: Sequence[Detections], given: Sequence[Detections], threshold: float, near_threshold: float
+) -> Agreement:
+    """Pairs the boxes of each photo within a class, best overlap first.
+
+    A box whose score is less than `near_threshold` above the `threshold` of detection may lack a partner: the other
+    model's score may lie just below.
+    """
+    overlaps: list[float] = []
+    scores: list[float] = []
+    alone = 0
+    for one, other in zip(expected, given, strict=True):
+        pairs = _pairs(one, other)
+        overlaps += [overlap for _, _, overlap in pairs]
+        scores += [abs(float(one.scores[first] - other.scores[second])) for first, second, _ in pairs]
+        for detections, taken in ((one, {pair[0] for pair in pairs}), (other, {pair[1] for pair in pairs})):
+            left = [i for i in range(len(detections)) if i not in taken]
+            alone += sum(float(detections.scores[i]) >= threshold + near_threshold for i in left)
+    exact = sum(overlap >= 0.99 for overlap in overlaps)
+    return Agreement(len(overlaps), exact, alone, min(overlaps, default=1.0), max(scores, default=0.0))
+
+
+def _pairs(one: Detections, other: Detections) -> list[tuple[int, int, float]]:
+    overlaps = intersection_over_union(one.xyxy, other.xyxy)
+    overlaps[one.class_indices[:, np.newaxis] != other.class_indices] = 0
+    pairs = []
+    while overlaps.size and overlaps.max() >= SAME_THING:
+        first, second = np.unravel_index(int(overlaps.argmax()), overlaps.shape)
+        pairs.append((int(first), int(second), float(overlaps[first, second])))
+        overlaps[first, :] = overlaps[:, second] = 0
+    return pairs
+
+
+def intersection_over_union(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The IoU of every box of `one` (N, 4) with every box of `other` (M, 4), xyxy: (N, M)."""
+    a, b = one.astype(np.float64)[:, np.newaxis], other.astype(np.float64)[np.newaxis]
+    extent = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
+    shared = np.clip(extent, 0, None).prod(axis=-1)
+    areas = [(boxes[..., 2:] - boxes[..., :2]).prod(axis=-1) for boxes in (a, b)]
+    union = areas[0] + areas[1] - shared
+    overlaps: NDArray[np.float64] = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    return overlaps

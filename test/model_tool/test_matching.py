@@ -1,0 +1,69 @@
+"""Boxes of two models, paired."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from robot_ai.model_tool.matching import intersection_over_union, match
+from robot_ai.perception.detections import Detections
+
+LABELS = ("a", "b")
+
+
+def found(*boxes: tuple[float, float, float, float, float, int]) -> Detections:
+    """Left, top, right, bottom, score, class."""
+    rows = np.array(boxes, np.float32).reshape(-1, 6)
+    return Detections(rows[:, :4], rows[:, 4], rows[:, 5].astype(np.int64), LABELS)
+
+
+def test_the_same_boxes_agree_wholly() -> None:
+    boxes = found((0, 0, 10, 10, 0.9, 0), (20, 0, 30, 10, 0.5, 1))
+    agreement = match([boxes], [boxes], 0.3, 0.01)
+    assert (agreement.pairs, agreement.exact, agreement.alone) == (2, 2, 0)
+    assert (agreement.smallest_overlap, agreement.largest_score_difference, agreement.paired) == (1.0, 0.0, 1.0)
+
+
+def test_a_moved_box_is_a_pair_but_not_an_exact_one() -> None:
+    agreement = match([found((0, 0, 10, 10, 0.9, 0))], [found((1, 0, 11, 10, 0.7, 0))], 0.3, 0.01)
+    assert (agreement.pairs, agreement.exact) == (1, 0)
+    assert agreement.smallest_overlap == pytest.approx(90 / 110)
+    assert agreement.largest_score_difference == pytest.approx(0.2)
+
+
+def test_another_class_is_no_partner() -> None:
+    agreement = match([found((0, 0, 10, 10, 0.9, 0))], [found((0, 0, 10, 10, 0.9, 1))], 0.3, 0.01)
+    assert (agreement.pairs, agreement.alone, agreement.paired) == (0, 2, 0.0)
+
+
+def test_a_box_just_above_the_threshold_may_be_missing() -> None:
+    near, far = found((0, 0, 10, 10, 0.305, 0)), found((0, 0, 10, 10, 0.4, 0))
+    assert match([near], [found()], 0.3, 0.01).alone == 0
+    assert match([far], [found()], 0.3, 0.01).alone == 1
+
+
+def test_nothing_and_nothing_agree() -> None:
+    assert match([found()], [found()], 0.3, 0.01).paired == 1.0
+
+
+def test_each_box_has_one_partner_and_the_best_overlap_wins() -> None:
+    one = found((0, 0, 10, 10, 0.9, 0))
+    two = found((2, 0, 12, 10, 0.8, 0), (0, 0, 10, 10, 0.9, 0))
+    agreement = match([one], [two], 0.3, 0.01)
+    assert (agreement.pairs, agreement.exact, agreement.alone) == (1, 1, 1)
+
+
+boxes = st.tuples(*[st.floats(0, 100, width=32) for _ in range(4)]).map(
+    lambda b: (min(b[0], b[2]), min(b[1], b[3]), max(b[0], b[2]), max(b[1], b[3]))
+)
+
+
+@given(st.lists(boxes, max_size=4), st.lists(boxes, max_size=4))
+def test_overlap_is_symmetric_and_between_0_and_1(one: list, other: list) -> None:
+    a, b = (np.array(x, np.float32).reshape(-1, 4) for x in (one, other))
+    overlaps = intersection_over_union(a, b)
+    assert overlaps.shape == (len(one), len(other))
+    assert ((overlaps >= 0) & (overlaps <= 1 + 1e-6)).all()
+    np.testing.assert_allclose(overlaps, intersection_over_union(b, a).T)
