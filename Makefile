@@ -9,12 +9,10 @@ BENCH_ARGS ?=
 # The first Python of the PATH only builds .venv; one that was asked for must also be the one in it.
 ENSURE = $(PYTHON) tools/bootstrap.py ensure $(if $(filter file,$(origin PYTHON)),,--this-python)
 # What the tests, the linters and the benchmarks need.
-ALL = ros demo test pytorch tensorflow litert onnx openvino serving
-ALL = ros demo test pytorch tensorflow litert onnx openvino convert benchmark
+ALL = ros demo test pytorch tensorflow litert onnx openvino serving convert benchmark
 RUN = $(PYTHON) tools/bootstrap.py run --
 
-.PHONY: help demo demo-lidar test lint bench docs clean
-.PHONY: help demo demo-mcu test lint bench docs clean
+.PHONY: help demo demo-lidar test lint bench docs clean demo-mcu
 
 help:
 	@echo "make demo                       find objects in photos, with PyTorch"
@@ -35,7 +33,9 @@ demo:
 demo-lidar:
 	@$(ENSURE) ros demo
 	@$(RUN) robot_ai demo_lidar $(DEMO_ARGS)
+
 demo-mcu:
+	@$(ENSURE) ros demo
 	@$(RUN) robot_ai demo-mcu $(DEMO_ARGS)
 
 test: lint

@@ -23,11 +23,12 @@ from progress import Progress, StepFailedError
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 LOG = ROOT / "out" / "setup.log"
-EXTRAS = ("ros", "demo", "test", "pytorch", "tensorflow", "litert", "onnx", "openvino", "serving")
 # The official messages of model servers, against which ours are tested. Their packages ask for a second TensorFlow and
 # for an older ml-dtypes than TensorFlow's, of which the messages need neither.
 WITHOUT_DEPENDENCIES = {"test": ("tensorflow-serving-api==2.21.0", "tritonclient==2.73.0")}
-EXTRAS = ("ros", "demo", "test", "pytorch", "tensorflow", "litert", "onnx", "openvino", "convert", "benchmark")
+EXTRAS = (
+    "ros", "demo", "test", "pytorch", "tensorflow", "litert", "onnx", "openvino", "serving", "convert", "benchmark",
+)  # fmt: skip
 
 
 class NotBuiltError(Exception):

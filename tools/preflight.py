@@ -17,7 +17,6 @@ _GLIBC = (2, 28)
 _GIGABYTES = {
     "ros": 0.7, "demo": 0.7, "test": 0.7,
     "pytorch": 1.5, "tensorflow": 2.5, "litert": 0.2, "onnx": 0.3, "openvino": 0.5, "serving": 0.1,
-    "pytorch": 1.5, "tensorflow": 2.5, "litert": 0.2, "onnx": 0.3, "openvino": 0.5,
     "convert": 0.3, "benchmark": 0.2,
 }  # fmt: skip
 _DISTRIBUTION = "install ROS 2 Jazzy's distribution and build with colcon instead: see README.md"

@@ -162,19 +162,11 @@ class ModelSwap:
 
     def _begin(self, parameters: list[Parameter]) -> bool:
         """Whether a set request asks for another model; it is checked as far as that takes no time, then loaded."""
-        if self.holder is None:
+        settings = self._settings()
+        if self.holder is None or not settings.asks_for_swap(parameters):
             return False
-        values = self._settings().propose(parameters)
-        choice: BackendChoice = values.choice
-        asked = {parameter.name for parameter in parameters}
-        if choice == self._choice or not asked & {
-            "backend",
-            "model",
-            "device",
-            "precision",
-            "threads",
-            "backend_options",
-        }:
+        choice: BackendChoice = settings.propose(parameters).choice
+        if choice == self._choice:
             return False
         ModelCard.load(find_model(choice.model), backends=()).select(choice.backend, choice.precision)
         self._falling_from = ""

@@ -83,6 +83,9 @@ class MatchedSubscription:
         if len(offers) != self._publishers:
             self._sequence = None
         self._publishers = len(offers)
+        if len(self._subscriptions) == 1:
+            # A check ago there may have been two; copies that were still queued have been read since.
+            self._recent.clear()
         if self._newest_heard == self._generation:
             self._retire_older()
         if not offers:
@@ -133,11 +136,10 @@ class MatchedSubscription:
     def _retire_older(self) -> None:
         for generation in [g for g in self._subscriptions if g < self._generation]:
             self._node.destroy_subscription(self._subscriptions.pop(generation))
-            self._recent.clear()
 
     def _receive(self, generation: int, message: Any, info: dict[str, Any]) -> None:
         self._newest_heard = max(self._newest_heard, generation)
-        if len(self._subscriptions) > 1 and self._is_copy(info):
+        if (len(self._subscriptions) > 1 or self._recent) and self._is_copy(info):
             return
         self._count_lost(info.get("publication_sequence_number"))
         self._callback(message)
