@@ -8,6 +8,8 @@ BENCH_ARGS ?=
 
 # The first Python of the PATH only builds .venv; one that was asked for must also be the one in it.
 ENSURE = $(PYTHON) tools/bootstrap.py ensure $(if $(filter file,$(origin PYTHON)),,--this-python)
+# What the tests, the linters and the benchmarks need.
+ALL = ros demo test pytorch tensorflow litert onnx openvino
 RUN = $(PYTHON) tools/bootstrap.py run --
 
 .PHONY: help demo test lint bench docs clean
@@ -27,18 +29,18 @@ demo:
 	@$(RUN) robot_ai demo --backend $(BACKEND) $(DEMO_ARGS)
 
 test: lint
-	@$(ENSURE) ros demo test pytorch tensorflow
+	@$(ENSURE) $(ALL)
 	$(RUN) python -m pytest
 
 lint:
-	@$(ENSURE) ros demo test pytorch tensorflow
+	@$(ENSURE) $(ALL)
 	$(RUN) ruff check
 	$(RUN) ruff format --check
 	$(RUN) mypy
 	$(RUN) mypy tools interfaces/rosidl_wheel
 
 bench:
-	@$(ENSURE) ros demo test pytorch tensorflow
+	@$(ENSURE) $(ALL)
 	$(RUN) python -m bench $(BENCH_ARGS)
 
 docs:

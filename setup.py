@@ -13,6 +13,12 @@ HERE = Path(__file__).resolve().parent
 # The CPU frameworks are pinned: a range lets pip choose a CUDA build of several gigabytes.
 PYTORCH = ["torch==2.13.0"]
 TENSORFLOW = ["tensorflow-cpu==2.21.0"]
+LITERT = ["ai-edge-litert==2.3.0"]
+ONNX = [
+    "onnxruntime==1.32.0;python_version>='3.11'",
+    "onnxruntime==1.23.2;python_version<'3.11'",  # the last one for Python 3.10
+]
+OPENVINO = ["openvino==2026.4.1"]
 # ROS 2 Jazzy from PyPI, x86-64 only; a robot has these from its distribution. rmw-fastrtps must be named.
 ROS = [
     "ros-jazzy-rclpy==7.1.6",
@@ -29,6 +35,7 @@ TEST = [
     "mypy==2.4.1",
     "ruff==0.17.6",
     "types-PyYAML",
+    "onnx>=1.16",
     "pycocotools>=2.0.8",
     "psutil>=5.9",
     "catkin-pkg>=1.0",
@@ -75,6 +82,9 @@ setup(
     extras_require={
         "pytorch": PYTORCH,
         "tensorflow": TENSORFLOW,
+        "litert": LITERT,
+        "onnx": ONNX,
+        "openvino": OPENVINO,
         "ros": ROS,
         "demo": DEMO,
         "test": TEST,

@@ -23,7 +23,7 @@ from progress import Progress, StepFailedError
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 LOG = ROOT / "out" / "setup.log"
-EXTRAS = ("ros", "demo", "test", "pytorch", "tensorflow")
+EXTRAS = ("ros", "demo", "test", "pytorch", "tensorflow", "litert", "onnx", "openvino")
 
 
 class NotBuiltError(Exception):

@@ -14,7 +14,10 @@ from pathlib import Path
 OLDEST, NEWEST = (3, 10), (3, 13)
 _GLIBC = (2, 28)
 # Gigabytes that each extra takes in .venv, together with what pip unpacks on the way.
-_GIGABYTES = {"ros": 0.7, "demo": 0.7, "test": 0.7, "pytorch": 1.5, "tensorflow": 2.5}
+_GIGABYTES = {
+    "ros": 0.7, "demo": 0.7, "test": 0.7,
+    "pytorch": 1.5, "tensorflow": 2.5, "litert": 0.2, "onnx": 0.3, "openvino": 0.5,
+}  # fmt: skip
 _DISTRIBUTION = "install ROS 2 Jazzy's distribution and build with colcon instead: see README.md"
 _TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 

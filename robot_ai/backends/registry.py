@@ -16,8 +16,8 @@ GROUP = "robot_ai.backends"
 class BackendInfo:
     """A backend that some package provides.
 
-    installed: whether its framework can be imported. framework: the module that was looked for, None when the backend
-    needs none or does not say. reference: the entry point, `package.module:Class`.
+    installed: whether its framework can be imported. framework: the module that was found or else looked for, None when
+    the backend needs none or does not say. reference: the entry point, `package.module:Class`.
     """
 
     name: str
@@ -69,13 +69,20 @@ def _load_class(name: str, points: list[metadata.EntryPoint]) -> Any:
 
 
 def _inspect(name: str, points: list[metadata.EntryPoint]) -> BackendInfo:
-    """Looks at a backend's class, whose optional attribute `framework` names the module it imports in `load`."""
+    """Looks at a backend's class, whose optional attribute `framework` names the module it imports in `load`.
+
+    It may name several, of which one suffices.
+    """
     reference = points[0].value
     try:
         framework = getattr(_load_class(name, points), "framework", None)
     except BackendImportError:
         return BackendInfo(name, installed=False, framework=None, reference=reference)
-    return BackendInfo(name, framework is None or _is_importable(framework), framework, reference)
+    if framework is None:
+        return BackendInfo(name, installed=True, framework=None, reference=reference)
+    modules = (framework,) if isinstance(framework, str) else tuple(framework)
+    there = [module for module in modules if _is_importable(module)]
+    return BackendInfo(name, bool(there), (there or modules)[0], reference)
 
 
 def _is_importable(module: str) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,7 +21,9 @@ from robot_ai.backends.errors import (
     PrecisionError,
 )
 from robot_ai.backends.protocol import Tensors, TensorSpec
-from robot_ai.models.card import Artifact
+from robot_ai.models.card import Artifact, ModelCard
+
+Forward = Callable[[Tensors], Mapping[str, NDArray[np.generic]]]
 
 
 def import_framework(module: str, backend: str) -> ModuleType:
@@ -118,6 +121,13 @@ def weights_file(artifact: Artifact, backend: str, suffixes: Sequence[str]) -> P
     return artifact.path
 
 
+def weights_path(artifact: Artifact, backend: str, suffixes: Sequence[str]) -> Path:
+    """The artifact's directory, or its file as `weights_file` gives it. Raises ArtifactLoadError."""
+    if artifact.path is not None and artifact.path.is_dir():
+        return artifact.path
+    return weights_file(artifact, backend, suffixes)
+
+
 def read_safetensors(path: Path) -> dict[str, NDArray[Any]]:
     """Reads a safetensors file, a format that cannot carry code. Raises ArtifactLoadError."""
     import safetensors.numpy
@@ -127,6 +137,140 @@ def read_safetensors(path: Path) -> dict[str, NDArray[Any]]:
     except (safetensors.SafetensorError, OSError, TypeError, KeyError) as error:
         raise ArtifactLoadError(f"{path} is not a readable safetensors file: {error}. Restore it") from error
     return tensors
+
+
+@dataclass(frozen=True)
+class TensorNames:
+    """The artifact's own names of the network's tensors, by the card's."""
+
+    inputs: Mapping[str, str]
+    outputs: Mapping[str, str]
+
+
+def bind_tensors(
+    card: ModelCard, backend: str, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]
+) -> TensorNames:
+    """Finds the card's tensors among the artifact's own, given as the artifact describes them.
+
+    A tensor is found by the name that the artifact's `tensors` gives it, else by the card's name; a lone input or
+    output needs neither. Outputs that the card does not name are left alone. Raises ArtifactLoadError, also for an
+    input of another shape than the card's.
+    """
+    artifact, wanted = card.artifact_for(backend), (card.input_for(backend).tensor,)
+    where = f"{artifact.path}: the artifact"
+    if strangers := sorted(artifact.tensors.keys() - {spec.name for spec in (*wanted, *card.outputs)}):
+        raise ArtifactLoadError(
+            f"{where} of backend '{backend}' has {', '.join(strangers)} under 'tensors', which are no inputs or "
+            "outputs of the card. Correct the card"
+        )
+    names = TensorNames(
+        _bind("inputs", wanted, inputs, artifact, where), _bind("outputs", card.outputs, outputs, artifact, where)
+    )
+    if len(inputs) != len(wanted):
+        raise ArtifactLoadError(
+            f"{where} takes {'; '.join(map(str, inputs))}; the card says {'; '.join(map(str, wanted))}. "
+            "Export it with the image as its only input"
+        )
+    own = {spec.name: spec for spec in inputs}
+    for spec in wanted:
+        _check_own_input(spec, own[names.inputs[spec.name]], where)
+    return names
+
+
+def _bind(
+    kind: str, wanted: Sequence[TensorSpec], own: Sequence[TensorSpec], artifact: Artifact, where: str
+) -> dict[str, str]:
+    there = [spec.name for spec in own]
+    if len(wanted) == len(own) == 1 and wanted[0].name not in artifact.tensors:
+        return {wanted[0].name: there[0]}
+    names = {spec.name: artifact.own_name(spec.name) for spec in wanted}
+    if missing := [name for name in names.values() if name not in there]:
+        raise ArtifactLoadError(
+            f"{where} has no {', '.join(missing)} among its {kind}, which are {'; '.join(map(str, own))}. "
+            "Give the artifact's own names, by the card's, under 'tensors' in the card"
+        )
+    return names
+
+
+def _check_own_input(spec: TensorSpec, own: TensorSpec, where: str) -> None:
+    """Compares an input as the artifact describes it with the card's; the batch is free, and so is the bit width."""
+    fits = len(own.shape) == len(spec.shape) and all(
+        want is None or have in (None, want) for have, want in zip(own.shape, spec.shape, strict=True)
+    )
+    if not fits:
+        raise ArtifactLoadError(
+            f"{where} takes {own}; the card says {spec}. Correct 'inputs', or the artifact's 'layout'"
+        )
+
+
+def name_outputs(found: Any, specs: Sequence[TensorSpec], artifact: Artifact) -> dict[str, Any]:
+    """Names what a network of Python's gives: a mapping by its keys, tensors alone by their place, from "0".
+
+    Tensors alone that the artifact's `tensors` does not name are taken in the card's order. Raises ArtifactLoadError.
+    """
+    if isinstance(found, Mapping):
+        own = dict(found)
+    else:
+        own = {str(place): tensor for place, tensor in enumerate(_flat(found))}
+        if not any(spec.name in artifact.tensors for spec in specs) and len(own) == len(specs):
+            return dict(zip((spec.name for spec in specs), own.values(), strict=True))
+    names = {spec.name: artifact.own_name(spec.name) for spec in specs}
+    if missing := [name for name in names.values() if name not in own]:
+        given = "; ".join(f"{name} {tuple(tensor.shape)}" for name, tensor in own.items())
+        raise ArtifactLoadError(
+            f"{artifact.path}: the network gives {given}; {', '.join(missing)} is missing. The card says "
+            f"{'; '.join(map(str, specs))}. Correct 'outputs', or give the network's own names under 'tensors'"
+        )
+    return {name: own[given] for name, given in names.items()}
+
+
+def _flat(found: Any) -> Iterator[Any]:
+    if isinstance(found, list | tuple):
+        for item in found:
+            yield from _flat(item)
+    else:
+        yield found
+
+
+def in_chunks(forward: Forward, tensors: Tensors, size: int | None) -> Mapping[str, NDArray[np.generic]]:
+    """Runs a batch of any size through a network whose batch is fixed to `size` (None: it is free).
+
+    The last piece is filled up with zeros, whose outputs are dropped. `forward` must not reuse the arrays it gives.
+    """
+    count = len(next(iter(tensors.values())))
+    if size in (None, count):
+        return forward(tensors)
+    pieces = [forward(piece) for piece in _pieces(tensors, count, size or 1)]
+    return {name: np.concatenate([piece[name] for piece in pieces])[:count] for name in pieces[0]}
+
+
+def _pieces(tensors: Tensors, count: int, size: int) -> Iterator[Tensors]:
+    for start in range(0, count, size):
+        piece = {name: array[start : start + size] for name, array in tensors.items()}
+        missing = size - min(size, count - start)
+        if missing:
+            piece = {
+                name: np.concatenate([array, np.zeros((missing, *array.shape[1:]), array.dtype)])
+                for name, array in piece.items()
+            }
+        yield piece
+
+
+def like_the_card(
+    specs: Sequence[TensorSpec], outputs: Mapping[str, NDArray[np.generic]]
+) -> dict[str, NDArray[np.generic]]:
+    """The outputs in the card's dtypes, where only the bit width differs: float16 to float32, int64 to int32."""
+    dtypes = {spec.name: np.dtype(spec.dtype) for spec in specs}
+    return {
+        name: array.astype(dtypes[name], copy=False)
+        if name in dtypes and _is_float(array.dtype) == _is_float(dtypes[name])
+        else array
+        for name, array in outputs.items()
+    }
+
+
+def _is_float(dtype: np.dtype[Any]) -> bool:
+    return dtype.kind == "f"
 
 
 def check_inputs(specs: Sequence[TensorSpec], tensors: Tensors) -> int:

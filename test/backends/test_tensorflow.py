@@ -46,14 +46,16 @@ def test_a_keras_file_is_run(tmp_path: Path) -> None:
 def test_a_keras_file_with_code_is_refused_without_executing_it(tmp_path: Path) -> None:
     code = tf.keras.layers.Lambda(lambda x: tf.reduce_mean(x, axis=(1, 2)))
     path = save_model(tmp_path / "m.keras", code)
-    with pytest.raises(ArtifactLoadError, match=r"cannot be loaded by Keras in safe mode: .*(?i:lambda)"):
+    with pytest.raises(
+        ArtifactLoadError, match=r"holds a layer with code in it \(Lambda\); nothing of it was executed"
+    ):
         create("tensorflow").load(card_for(path), "cpu", 1)
 
 
 def test_a_damaged_keras_file_is_refused(tmp_path: Path) -> None:
     path = save_model(tmp_path / "m.keras", tf.keras.layers.GlobalAveragePooling2D())
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(ArtifactLoadError, match=r"cannot be loaded by Keras"):
+    with pytest.raises(ArtifactLoadError, match=r"is not a readable archive.*Restore it"):
         create("tensorflow").load(card_for(path), "cpu", 1)
 
 

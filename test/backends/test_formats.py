@@ -1,0 +1,193 @@
+"""Every format of every local backend: the same tiny network, written by the frameworks, gives the same numbers."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tiny_model import NEEDS, expected, images, write_tiny_card
+
+from robot_ai.backends.errors import (
+    ArtifactLoadError,
+    BackendOptionError,
+    DeviceError,
+    InferenceError,
+    PrecisionError,
+    VerificationError,
+)
+from robot_ai.backends.loading import BackendChoice, load_backend
+from robot_ai.backends.protocol import Backend
+from robot_ai.backends.registry import create
+from robot_ai.models.artifacts import TOLERANCES, backend_of, checksum
+from robot_ai.models.card import ModelCard
+from robot_ai.models.errors import ArtifactChecksumError
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture(scope="module")
+def write(tmp_path_factory: pytest.TempPathFactory) -> Write:
+    """`write(key)` gives the directory of a tiny model with that artifact alone, made once."""
+    made: dict[str, Path] = {}
+
+    def once(key: str) -> Path:
+        for module in NEEDS[key]:
+            pytest.importorskip(module, exc_type=ImportError)
+        if key not in made:
+            made[key] = write_tiny_card(tmp_path_factory.mktemp(key.replace("/", "_")), [key])
+        return made[key]
+
+    return once
+
+
+@pytest.fixture(scope="module", params=NEEDS)
+def key(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def load(folder: Path, key: str, **choice: Any) -> tuple[ModelCard, Backend]:
+    return load_backend(BackendChoice(str(folder), key, **{"device": "cpu", "threads": 1, **choice}))
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_it_gives_what_the_network_gives(write: Write, key: str, count: int) -> None:
+    card, backend = load(write(key), key)
+    image = card.input_for(backend_of(key))
+    outputs = backend.infer({"image": images(count, image.layout)})
+    wanted = expected(images(count))
+    tolerance = TOLERANCES[card.artifact_for(backend_of(key)).precision]
+    assert outputs.keys() == wanted.keys()
+    for name, array in wanted.items():
+        assert outputs[name].dtype == np.float32
+        np.testing.assert_allclose(outputs[name], array, rtol=0, atol=tolerance * max(1, abs(array).max()))
+    backend.close()
+
+
+def test_what_it_gave_stays_and_wrong_inputs_do_not_end_it(write: Write, key: str) -> None:
+    card, backend = load(write(key), key)
+    image = images(1, card.input_for(backend_of(key)).layout)
+    outputs = backend.infer({"image": image})
+    kept = {name: array.copy() for name, array in outputs.items()}
+    for wrong in ({}, {"image": image[:, :-1]}, {"image": image.astype(np.float64)}, {"other": image}):
+        with pytest.raises(InferenceError, match=r"expected image \(batch, "):
+            backend.infer(wrong)
+    backend.infer({"image": np.zeros_like(image)})
+    for name, array in kept.items():
+        np.testing.assert_array_equal(outputs[name], array)
+    backend.close()
+    backend.close()
+    with pytest.raises(InferenceError, match=r"holds no model"):
+        backend.infer({"image": image})
+
+
+def test_another_thread_may_infer(write: Write, key: str) -> None:
+    card, backend = load(write(key), key)
+    image = images(1, card.input_for(backend_of(key)).layout)
+    seen: list[Any] = []
+    worker = threading.Thread(target=lambda: seen.append(backend.infer({"image": image})))
+    worker.start()
+    worker.join(60)
+    np.testing.assert_array_equal(seen[0]["boxes"], backend.infer({"image": image})["boxes"])
+    backend.close()
+
+
+def test_what_it_cannot_do_is_refused(write: Write, key: str) -> None:
+    folder = write(key)
+    with pytest.raises(PrecisionError, match=r"precision is 'int4'.*Choose one of these"):
+        load(folder, key, precision="int4")
+    with pytest.raises(BackendOptionError, match=r"has no option speed.*Remove it"):
+        load(folder, key, options=("speed=9",))
+    with pytest.raises(DeviceError, match=r"device is 'cuda:99'.*cannot use"):
+        load(folder, key, device="cuda:99")
+
+
+def test_a_file_that_was_changed_is_refused(write: Write, key: str, tmp_path: Path) -> None:
+    """First by its checksum; with a checksum that fits, by the framework."""
+    folder = write(key)
+    card = ModelCard.load(folder)
+    path = card.artifacts[key].path
+    assert path is not None
+    victim = max((file for file in path.rglob("*") if file.is_file()), key=lambda f: f.stat().st_size, default=path)
+    victim = path / "saved_model.pb" if (path / "saved_model.pb").exists() else victim
+    original = victim.read_bytes()
+    victim.write_bytes(original[: len(original) // 2])
+    try:
+        with pytest.raises(ArtifactChecksumError):
+            load(folder, key)
+        damaged = replace(card, artifacts={key: replace(card.artifacts[key], sha256=checksum(path))}).select(key)
+        with pytest.raises(ArtifactLoadError, match=str(folder)):
+            create(backend_of(key)).load(damaged, "cpu", 1)
+    finally:
+        victim.write_bytes(original)
+
+
+@pytest.mark.parametrize("key", ["onnx", "openvino", "pytorch", "tensorflow"])
+def test_a_model_that_gives_nan_is_refused(key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import tiny_model
+
+    for module in NEEDS[key]:
+        pytest.importorskip(module, exc_type=ImportError)
+    sound = tiny_model.weights()
+    broken = {**sound, "head.bias": np.full_like(sound["head.bias"], np.nan)}
+    zeros = {"boxes": np.zeros((1, 64, 4), np.float32), "scores": np.zeros((1, 64, 2), np.float32)}
+    with monkeypatch.context() as patch:
+        patch.setattr(tiny_model, "weights", lambda: broken)
+        patch.setattr(tiny_model, "expected", lambda batch: zeros)
+        write_tiny_card(tmp_path, [key])
+    with pytest.raises(VerificationError, match=r"differs from the golden sample by inf"):
+        load(tmp_path, key)
+
+
+@pytest.mark.parametrize("key", ["pytorch", "tensorflow", "pytorch/pt2"])
+def test_bfloat16_computes_in_bfloat16(write: Write, key: str) -> None:
+    card, backend = load(write(key), key, precision="bfloat16")
+    outputs = backend.infer({"image": images(2, card.input_for(backend_of(key)).layout)})
+    wanted = expected(images(2))
+    apart = abs(outputs["boxes"] - wanted["boxes"]).max()
+    assert 1e-5 < apart < 0.1  # neither float32 nor wrong
+    backend.close()
+
+
+def test_float16_on_a_cpu_without_it_is_refused(write: Write) -> None:
+    torch = pytest.importorskip("torch", exc_type=ImportError)
+    if torch.ops.mkldnn._is_mkldnn_fp16_supported():
+        pytest.skip("this CPU computes in float16")
+    with pytest.raises(PrecisionError, match=r"PyTorch on cpu cannot run this artifact"):
+        load(write("pytorch"), "pytorch", precision="float16")
+
+
+@pytest.mark.parametrize("options", [("xnnpack=false",), ("xnnpack=true",)])
+def test_xnnpack_is_an_option(write: Write, options: tuple[str, ...]) -> None:
+    _, backend = load(write("litert"), "litert", options=options)
+    wanted = expected(images(1))["boxes"]
+    np.testing.assert_allclose(backend.infer({"image": images(1, "NHWC")})["boxes"], wanted, atol=1e-4)
+    backend.close()
+
+
+def test_a_delegate_that_is_not_there_says_so(write: Write) -> None:
+    with pytest.raises(DeviceError, match=r"delegate libnone\.so cannot be loaded.*Install it"):
+        load(write("litert"), "litert", options=("delegate=libnone.so",))
+
+
+def test_a_delegate_that_came_with_the_model_is_refused(write: Write) -> None:
+    folder = write("litert")
+    for library in (str(folder / "evil.so"), "./evil.so"):
+        with pytest.raises(BackendOptionError, match=r"a model must not bring code"):
+            load(folder, "litert", options=(f"delegate={library}",))
+
+
+def test_a_provider_that_is_not_there_is_refused(write: Write) -> None:
+    with pytest.raises(BackendOptionError, match=r"names MagicProvider; this ONNX Runtime has .*CPUExecutionProvider"):
+        load(write("onnx"), "onnx", options=("providers=[MagicProvider]",))
+    with pytest.raises(BackendOptionError, match=r"provider_options.*the providers used are CPUExecutionProvider"):
+        load(write("onnx"), "onnx", options=("provider_options={Other: {}}",))
+
+
+def test_a_signature_that_is_not_there_is_refused(write: Write) -> None:
+    with pytest.raises(BackendOptionError, match=r"option 'signature' .* is 'none'; .* has detect"):
+        load(write("tensorflow/saved_model"), "tensorflow/saved_model", options=("signature=none",))
