@@ -85,6 +85,7 @@ setup(
         "litert": LITERT,
         "onnx": ONNX,
         "openvino": OPENVINO,
+        "import": ["onnx>=1.16"],  # reads ONNX files; the other formats are read with their backends' packages
         "ros": ROS,
         "demo": DEMO,
         "test": TEST,

@@ -11,6 +11,8 @@ from robot_ai.errors import RobotAIError
 # Their modules import frameworks only in `run`.
 VERBS = {
     "list": "the models that can be found, with their artifacts",
+    "info": "a model's card, artifacts and checksums, or what is in a model file",
+    "import": "make a model card from a model file",
 }
 
 
