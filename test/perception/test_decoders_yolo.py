@@ -45,7 +45,7 @@ def expected(array: Table, item: int, confidence: float, objectness: bool, multi
     found = []
     for row in array[item]:
         scores = [row[4] * score for score in row[5:]] if objectness else list(row[4:])
-        box = from_center(*row[:4].tolist())
+        box = from_center(*row[:4].tolist(), reach=4)
         found += [(score, index, *box) for score, index in chosen(scores, confidence, multi_label)]
     return found
 
@@ -104,7 +104,7 @@ def test_yolox_equals_the_plain_loop(seed: int, confidence: float, decoded: bool
     found = rows(decoder.decode(outputs, 1, confidence))
     scores = [chosen([row[4] * score for score in row[5:]], confidence, False) for row in array[1]]
     listed = [
-        (score, index, *from_center(*box[:4].tolist()))
+        (score, index, *from_center(*box[:4].tolist(), reach=4))
         for box, picked in zip(wanted[1], scores, strict=True)
         for score, index in picked
     ]

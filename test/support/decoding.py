@@ -40,19 +40,20 @@ def assert_same(found: list[Row], wanted: list[Row]) -> None:
     np.testing.assert_allclose(np.array(found).reshape(-1, 6), expected, atol=2e-4, rtol=1e-5)
 
 
-def clipped(left: float, top: float, right: float, bottom: float) -> tuple[float, float, float, float]:
-    """A box inside the input."""
+def clipped(left: float, top: float, right: float, bottom: float, reach: int = 0) -> tuple[float, float, float, float]:
+    """A box inside the input, or inside `reach` times its sides around it."""
+    wide, high = (1 + reach) * WIDTH, (1 + reach) * HEIGHT
     return (
-        min(max(left, 0.0), WIDTH),
-        min(max(top, 0.0), HEIGHT),
-        min(max(right, 0.0), WIDTH),
-        min(max(bottom, 0.0), HEIGHT),
+        min(max(left, -reach * WIDTH), wide),
+        min(max(top, -reach * HEIGHT), high),
+        min(max(right, -reach * WIDTH), wide),
+        min(max(bottom, -reach * HEIGHT), high),
     )
 
 
-def from_center(x: float, y: float, width: float, height: float) -> tuple[float, float, float, float]:
-    """A box given by its center and size, inside the input."""
-    return clipped(x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+def from_center(x: float, y: float, width: float, height: float, reach: int = 0) -> tuple[float, float, float, float]:
+    """A box given by its center and size, clipped."""
+    return clipped(x - width / 2, y - height / 2, x + width / 2, y + height / 2, reach)
 
 
 def sigmoid(value: float) -> float:

@@ -18,7 +18,8 @@ from robot_ai.model_tool.inspection.types import Inspection, TensorInfo
 # Models that have chosen their boxes themselves: no more are dropped, and their order may differ between machines.
 CHOSEN = ("yolo26", "ssd", "torchvision")
 SETS = (*CHOSEN, "detr", "centernet", "classification")
-MOST_PADDED = 100
+# As many as any of torchvision's detectors gives by default.
+MOST_PADDED = 300
 
 
 @dataclass(frozen=True)

@@ -74,9 +74,17 @@ def xyxy_from_center(boxes: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def candidates(
-    decoder: str, boxes: NDArray[Any], scores: NDArray[Any], classes: NDArray[Any], context: DecoderContext
+    decoder: str,
+    boxes: NDArray[Any],
+    scores: NDArray[Any],
+    classes: NDArray[Any],
+    context: DecoderContext,
+    reach: int = 0,
 ) -> Candidates:
-    """Candidates of boxes clipped to the input. Raises ClassIndexError for a class that has no label."""
+    """Candidates of boxes clipped to the input, or to `reach` times its sides around it.
+
+    Raises ClassIndexError for a class that has no label.
+    """
     wrong = (classes < 0) | (classes >= context.num_classes)
     if wrong.any():
         raise ClassIndexError(
@@ -85,5 +93,5 @@ def candidates(
             "the decoder's option 'first_class' where it has one"
         )
     limits = np.array([context.width, context.height] * 2, np.float32)
-    clipped = np.clip(boxes.astype(np.float32, copy=False), 0, limits)
+    clipped = np.clip(boxes.astype(np.float32, copy=False), -reach * limits, (1 + reach) * limits)
     return Candidates(clipped, scores.astype(np.float32, copy=False), classes.astype(np.int64, copy=False))

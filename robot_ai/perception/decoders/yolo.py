@@ -27,6 +27,9 @@ from robot_ai.perception.decoders.postprocess import (
 from robot_ai.perception.decoders.protocol import Candidates, DecoderContext, Outputs
 
 OUTPUT = "predictions"
+# The family suppresses overlaps before it clips boxes to the image; clipped ones would overlap more. The bound keeps a
+# box of a damaged model from costing its neighbors their precision.
+REACH = 4
 COMMON_OPTIONS = {
     "multi_label": "whether a box can be a candidate of several classes (false when not given)",
     "max_candidates": "most boxes passed on to non-maximum suppression (1000 when not given)",
@@ -57,7 +60,8 @@ class _RowDecoder:
         rows, classes, scores = self._select(self._scores(table), confidence)
         kept = best_mask(scores, self._max_candidates)
         boxes = self._boxes(table, rows[kept])
-        return candidates(self._name, boxes, probabilities(self._name, scores[kept]), classes[kept], self._context)
+        chances = probabilities(self._name, scores[kept])
+        return candidates(self._name, boxes, chances, classes[kept], self._context, REACH)
 
     def _scores(self, table: NDArray[Any]) -> NDArray[Any]:
         """The rows' class scores, (N, C)."""
