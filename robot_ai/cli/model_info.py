@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
+from math import prod
 from pathlib import Path
+
+import safetensors
 
 from robot_ai.model_tool.inspection.errors import CheckpointError, InspectionError
 from robot_ai.model_tool.inspection.formats import inspect_model
@@ -84,6 +87,8 @@ def _show_artifact(card: ModelCard, key: str, artifact: Artifact, checked: dict[
     except ModelCardError as error:
         print(f"  {key}: {error}")
         return True
+    if artifact.path.suffix == ".safetensors":
+        details.append(f"{_count(artifact.path):,} parameters")
     inspection = _inspect(artifact.path)
     if inspection is not None:
         details.insert(0, inspection.format)
@@ -91,6 +96,12 @@ def _show_artifact(card: ModelCard, key: str, artifact: Artifact, checked: dict[
     print(f"  {key}: {artifact.path.name}, {_size(artifact.path)}, {', '.join(details)}, checksum right")
     print(f"      sha256 {artifact.sha256}")
     return False
+
+
+def _count(path: Path) -> int:
+    """The numbers in a safetensors file, by its header."""
+    with safetensors.safe_open(path, "np") as file:
+        return sum(prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118 (not a dict)
 
 
 def _inspect(path: Path) -> Inspection | None:

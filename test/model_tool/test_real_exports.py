@@ -186,6 +186,7 @@ def test_ultralytics_heads_without_nms(
     ("name", "options"), [("yolov8n", {"nms": True, "conf": 0.01}), ("yolo26n", {"end2end": True})]
 )
 def test_ultralytics_exports_with_nms_on_whole_photos(
+    *,
     ultralytics: Any,
     tmp_path: Path,
     name: str,
@@ -226,6 +227,7 @@ def spread_torchvision(torch: Any, network: Any, spread: float) -> None:
     ("name", "spread"), [("ssdlite320_mobilenet_v3_large", 2.5), ("fasterrcnn_mobilenet_v3_large_320_fpn", 20)]
 )
 def test_torchvision_detectors(
+    *,
     torchvision: Any,
     tmp_path: Path,
     name: str,

@@ -76,9 +76,9 @@ def guess_preprocessing(
     if overrides.color and overrides.color != preset.color:
         # Means belong to channels: they turn with the colors.
         preset = replace(preset, color=overrides.color, mean=preset.mean[::-1], std=preset.std[::-1])
-    given = {"mean": _triple("mean", overrides.mean), "std": _triple("std", overrides.std)}
+    given: dict[str, Any] = {"mean": _triple("mean", overrides.mean), "std": _triple("std", overrides.std)}
     given |= {"resize": overrides.resize, "pad_value": overrides.pad_value}
-    preset = replace(preset, **{key: value for key, value in given.items() if value is not None})  # type: ignore[arg-type]
+    preset = replace(preset, **{key: value for key, value in given.items() if value is not None})
     told = {key for key, value in {**given, "color": overrides.color}.items() if value is not None}
     if "pad_value" in told and preset.resize != "letterbox":
         raise OverrideError("--pad-value fills the border of a letterbox; give --resize letterbox as well, or neither")
@@ -108,8 +108,8 @@ def _image_tensor(inspection: Inspection) -> TensorInfo:
 def _no_image(inspection: Inspection) -> InputGuessError:
     given = "\n".join(f"  {tensor}" for tensor in inspection.inputs or ()) or "  none"
     return InputGuessError(
-        f"{inspection.path}: the model takes\n{given}\nExpected one batch of images, (batch, 3, height, width) or (batch, "
-        "height, width, 3). Export it with the image as its only input"
+        f"{inspection.path}: the model takes\n{given}\nExpected one batch of images, (batch, 3, height, width) or "
+        "(batch, height, width, 3). Export it with the image as its only input"
     )
 
 
@@ -139,8 +139,8 @@ def _sides(
         told = (overrides.size[1], overrides.size[0])
         if height not in (None, told[0]) or width not in (None, told[1]):
             raise OverrideError(
-                f"--size is {told[1]}x{told[0]}, but the file is fixed to {width}x{height} (width x height). Remove it, "
-                "or export the model in that size"
+                f"--size is {told[1]}x{told[0]}, but the file is fixed to {width}x{height} (width x height). Remove "
+                "it, or export the model in that size"
             )
         return told, "as told"
     if height and width:
@@ -172,8 +172,8 @@ def _told(decoder: str, inspection: Inspection, overrides: Overrides, dtype: str
     missing += ["--resize"] if overrides.resize is None else []
     if missing:
         raise InputGuessError(
-            f"{inspection.path}: decoder '{decoder}' does not tell how the network is fed. Give {', '.join(missing)}, as "
-            "the network was trained"
+            f"{inspection.path}: decoder '{decoder}' does not tell how the network is fed. Give {', '.join(missing)}, "
+            "as the network was trained"
         )
     return Preset(overrides.color or "rgb", *RAW, overrides.resize or "stretch", 114, "told")
 

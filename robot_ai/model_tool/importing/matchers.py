@@ -31,11 +31,11 @@ YOLO_STRIDES = ((8, 16, 32), (8, 16, 32, 64), (4, 8, 16, 32))
 MOST_CHOSEN = 1000
 
 
-def _columns(network: Network, extra: int, preferred: int) -> list[tuple[int, int, int | None]]:
+def _columns(network: Network, extra: int, axes: Sequence[int]) -> list[tuple[int, int, int | None]]:
     """How a lone output of rank 3 can be rows of `extra` + classes values: (axis of the columns, classes, rows)."""
     found: list[tuple[int, int, int | None]] = []
     if len(network.outputs) == 1 and len(shape := network.outputs[0].shape) == 3:
-        for axis in (preferred, 3 - preferred):
+        for axis in axes:
             columns = shape[axis]
             if columns is not None and columns > extra and network.classes in (None, columns - extra):
                 found.append((axis, columns - extra, shape[3 - axis]))
@@ -43,31 +43,41 @@ def _columns(network: Network, extra: int, preferred: int) -> list[tuple[int, in
 
 
 def _row_match(
-    network: Network, decoder: str, extra: int, preferred: int, counts: Sequence[int], what: str
+    network: Network, decoder: str, *, extra: int, axes: Sequence[int], counts: Sequence[int], what: str
 ) -> Match | None:
     """A decoder of rows, whose number must be one of `counts` unless the user chose the decoder."""
-    for axis, classes, rows in _columns(network, extra, preferred):
+    for axis, classes, rows in _columns(network, extra, axes):
         if rows is None or rows in counts or (network.told and decoder != "yolox"):
             count = rows or counts[0]
-            axes = (classes + extra, count) if axis == 1 else (count, classes + extra)
+            sides = (classes + extra, count) if axis == 1 else (count, classes + extra)
             reason = f"{classes + extra} columns are {extra} and {classes} classes; {count} rows are {what}"
-            tensor = with_shape(network.outputs[0], *axes)
+            tensor = with_shape(network.outputs[0], *sides)
             return Match(decoder, {"predictions": tensor}, reason, classes)
     return None
 
 
 def _yolov8(network: Network) -> Match | None:
     counts = [network.cells(strides) for strides in YOLO_STRIDES]
-    return _row_match(network, "yolov8", 4, 1, counts, "the cells of its strides")
+    return _row_match(network, "yolov8", extra=4, axes=(1, 2), counts=counts, what="the cells of its strides")
+
+
+def _rows_first(network: Network) -> Sequence[int]:
+    """Heads with an objectness give rows; the transposed form is read, but never guessed: it looks like yolov8's."""
+    return (2, 1) if network.told else (2,)
 
 
 def _yolov5(network: Network) -> Match | None:
     counts = [3 * network.cells(strides) for strides in YOLO_STRIDES]
-    return _row_match(network, "yolov5", 5, 2, counts, "three anchors for each cell")
+    return _row_match(
+        network, "yolov5", extra=5, axes=_rows_first(network), counts=counts, what="three anchors for each cell"
+    )
 
 
 def _yolox(network: Network) -> Match | None:
-    return _row_match(network, "yolox", 5, 2, [network.cells((8, 16, 32))], "the cells of strides 8, 16, 32")
+    counts = [network.cells((8, 16, 32))]
+    return _row_match(
+        network, "yolox", extra=5, axes=_rows_first(network), counts=counts, what="the cells of strides 8, 16, 32"
+    )
 
 
 def _yolo26(network: Network) -> Match | None:

@@ -41,7 +41,8 @@ class Network:
         taken = set(self.named.values())
         fitting = [out for out in self.outputs if out.name not in taken and fits(out)]
         for hint in hints:
-            telling = [out for out in fitting if hint in out.name.lower()]
+            named = [out for out in fitting if out.name.lower() == hint]
+            telling = named or [out for out in fitting if hint in out.name.lower()]
             if len(telling) == 1:
                 return telling[0]
         return fitting[0] if len(fitting) == 1 else None

@@ -18,7 +18,8 @@ def write_in_one_file(source: Path, target: Path, size: int) -> None:
     """Copies an ONNX model with the weights that lie beside it into one file. Raises DestinationError."""
     if size > MAX_FILE_BYTES:
         raise DestinationError(
-            f"{source} and its weights have {size / 1e9:.1f} GB; an ONNX file holds at most 2. Store the weights as float16"
+            f"{source} and its weights have {size / 1e9:.1f} GB; an ONNX file holds at most 2. Store the weights "
+            "as float16"
         )
     onnx = import_reader("onnx", "import", "ONNX files")
     onnx.save(onnx.load(str(source)), str(target))

@@ -67,7 +67,7 @@ def write_model(plan: Plan, output: Path, photo: NDArray[np.uint8] | None = None
 
 def _copy(plan: Plan, directory: Path) -> Path:
     source = plan.inspection.path
-    target = directory / (plan.card["name"] + ("" if source.is_dir() else source.suffix.lower()))
+    target: Path = directory / (plan.card["name"] + ("" if source.is_dir() else source.suffix.lower()))
     if source.is_dir():
         checksum(source)  # refuses links and special files
         shutil.copytree(source, target)
@@ -91,12 +91,13 @@ class _CardDumper(yaml.SafeDumper):
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
-    def represent_list(self, data: list[Any]) -> yaml.Node:
-        flat = not any(isinstance(item, dict | list) for item in data)
-        return self.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=flat)
+
+def _represent_list(dumper: yaml.SafeDumper, data: list[Any]) -> yaml.Node:
+    flat = not any(isinstance(item, dict | list) for item in data)
+    return dumper.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=flat)
 
 
-_CardDumper.add_representer(list, _CardDumper.represent_list)
+_CardDumper.add_representer(list, _represent_list)
 
 
 def _add_golden(plan: Plan, directory: Path, card: dict[str, Any], photo: NDArray[np.uint8] | None) -> str:
@@ -142,4 +143,5 @@ def _picture(height: int, width: int) -> NDArray[np.uint8]:
     coarse = generator.integers(0, 256, (9, 9, 3), np.uint8)
     shapes = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
     grain = generator.integers(-20, 21, shapes.shape)
-    return np.clip(shapes + grain, 0, 255).astype(np.uint8)
+    picture: NDArray[np.uint8] = np.clip(shapes + grain, 0, 255).astype(np.uint8)
+    return picture

@@ -49,7 +49,8 @@ def _tensor(onnx: Any, value: Any) -> TensorInfo:
 def _last_operation(graph: Any) -> dict[str, str]:
     """The operator that makes the first output: a softmax there tells probabilities from logits."""
     first = graph.output[0].name if graph.output else ""
-    return {"last_operation": node.op_type for node in graph.node if first in node.output}
+    makers = [node.op_type for node in graph.node if first in node.output]
+    return {"last_operation": makers[0]} if makers else {}
 
 
 def _weights(onnx: Any) -> set[int]:

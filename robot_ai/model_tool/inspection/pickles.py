@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pickletools
+import re
 import zipfile
 from pathlib import Path
 
 from robot_ai.model_tool.inspection.errors import UnknownFileError
 
 # What a dictionary of tensors is made of; anything else is code of somebody's.
-PLAIN = ("torch", "collections.OrderedDict", "numpy", "builtins.set", "argparse.Namespace", "pathlib")
+PLAIN = re.compile(r"torch\.\w+|torch\._utils\._rebuild_\w+|torch\.\w+Storage|collections\.OrderedDict|numpy\..+")
 MAX_PICKLE_BYTES = 1 << 28
 MAX_SHOWN = 5
 _STRINGS = ("SHORT_BINUNICODE", "BINUNICODE", "UNICODE", "BINUNICODE8")
@@ -18,11 +19,11 @@ _STRINGS = ("SHORT_BINUNICODE", "BINUNICODE", "UNICODE", "BINUNICODE8")
 def describe_checkpoint(path: Path) -> str:
     """Why a pickle cannot be imported, and how its model is exported. Raises UnknownFileError for no pickle at all."""
     classes = _classes(path)
-    foreign = [name for name in classes if not name.startswith(PLAIN)]
+    foreign = [name for name in classes if not PLAIN.fullmatch(name)]
     if any(name.startswith("ultralytics.") for name in foreign):
         return (
-            f"{path} is an Ultralytics checkpoint: a pickle of Python objects ({_shown(foreign)}), which would run code "
-            f"when opened. Export it where it was trained: yolo export model={path.name} format=onnx; then import "
+            f"{path} is an Ultralytics checkpoint: a pickle of Python objects ({_shown(foreign)}), which would run "
+            f"code when opened. Export it where it was trained: yolo export model={path.name} format=onnx; then import "
             f"{path.with_suffix('.onnx').name}"
         )
     if any(name.startswith("models.") for name in foreign):
@@ -35,8 +36,8 @@ def describe_checkpoint(path: Path) -> str:
         return (
             f"{path} is a pickle of Python objects ({_shown(foreign)}), which would run code when opened; it was not "
             "opened. Load it where it was trained and export it: torch.onnx.export(model.eval(), (image,), "
-            f"'{path.stem}.onnx'), or torch.export.save(torch.export.export(model.eval(), (image,)), '{path.stem}.pt2'); "
-            "then import that file"
+            f"'{path.stem}.onnx'), or torch.export.save(torch.export.export(model.eval(), (image,)), "
+            f"'{path.stem}.pt2'); then import that file"
         )
     return (
         f"{path} holds weights only (a state_dict), without the network that they belong to. Build the network in "
@@ -76,7 +77,7 @@ def _pickles(path: Path) -> list[bytes]:
 
 
 def _collect(data: bytes, found: dict[str, None]) -> None:
-    """Enters the names of one pickle. Protocol 4 gives a module and a name as the last two strings before STACK_GLOBAL."""
+    """Enters the names of one pickle. In protocol 4, STACK_GLOBAL takes the last two strings."""
     strings: list[str] = []
     for operation, argument, _ in pickletools.genops(data):
         if operation.name in _STRINGS:

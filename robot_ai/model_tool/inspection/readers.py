@@ -17,8 +17,8 @@ def import_reader(module: str, extra: str, what: str) -> Any:
         return importlib.import_module(module)
     except (ImportError, OSError) as error:  # OSError: a shared library that does not load
         raise MissingReaderError(
-            f"{what} are read with the Python package '{module.partition('.')[0]}', which cannot be imported ({error}). "
-            f"Install it with: pip install 'robot_ai[{extra}]'"
+            f"{what} are read with the Python package '{module.partition('.')[0]}', which cannot be imported "
+            f"({error}). Install it with: pip install 'robot_ai[{extra}]'"
         ) from error
 
 

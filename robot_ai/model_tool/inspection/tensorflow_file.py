@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import prod
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -49,7 +48,6 @@ def inspect_saved_model(path: Path, signature: str | None = None) -> Inspection:
         inputs=tuple(_tensor(tensorflow, name, info) for name, info in sorted(definition.inputs.items())),
         outputs=tuple(_tensor(tensorflow, name, info) for name, info in sorted(definition.outputs.items())),
         metadata=metadata,
-        parameters=_count_variables(tensorflow, path),
         labels=labels_in(metadata),
         options={} if chosen == DEFAULT_SIGNATURE else {"signature": chosen},
     )
@@ -110,14 +108,6 @@ def _refuse_outside_files(path: Path, graph: Any) -> None:
             raise OutsidePathError(
                 f"{path} refers to the asset {asset.filename}, which lies outside its folder 'assets'. Export it again"
             )
-
-
-def _count_variables(tensorflow: Any, path: Path) -> int | None:
-    """The trained numbers, from the index of the variables; None when the graph holds them as constants."""
-    if not (path / "variables" / "variables.index").is_file():
-        return None
-    variables = tensorflow.train.list_variables(str(path / "variables" / "variables"))
-    return int(sum(prod(shape) for name, shape in variables if name.endswith("VARIABLE_VALUE") and shape))
 
 
 def _ultralytics_metadata(path: Path) -> dict[str, str]:

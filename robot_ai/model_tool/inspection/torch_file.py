@@ -63,10 +63,11 @@ def _inspect_program(path: Path, archive: zipfile.ZipFile, name: str) -> Inspect
         module = program["graph_module"]
         values, signature = module["graph"]["tensor_values"], module["signature"]
         inputs = [_tensor(values, argument) for argument in _user(signature["input_specs"], "user_input")]
-        outputs = [_tensor(values, argument) for argument in _user(signature["output_specs"], "user_output")]
+        given = list(_user(signature["output_specs"], "user_output"))
+        outputs = [_tensor(values, own, name) for own, name in zip(given, _names(module, len(given)), strict=True)]
         weights = [spec["parameter"]["arg"]["name"] for spec in signature["input_specs"] if "parameter" in spec]
         parameters = sum(prod(axis or 1 for axis in _shape(values[weight])) for weight in weights)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, IndexError) as error:
         raise UnreadableModelError(
             f"{path}: {name} is not laid out as torch.export.save does it ({error!r}). Export it again with a current "
             "PyTorch"
@@ -81,8 +82,16 @@ def _user(specs: list[dict[str, Any]], kind: str) -> Iterator[str]:
             yield spec[kind]["arg"]["as_tensor"]["name"]
 
 
-def _tensor(values: dict[str, Any], name: str) -> TensorInfo:
-    return TensorInfo(name, _shape(values[name]), SCALAR_TYPES.get(values[name]["dtype"], "unknown"))
+def _names(module: dict[str, Any], count: int) -> list[str]:
+    """The outputs' names as the backend has them: the keys of a dictionary, else the places, from "0"."""
+    structure = json.loads(module["module_call_graph"][0]["signature"]["out_spec"])[1]
+    if structure["type"] in ("builtins.dict", "collections.OrderedDict"):
+        return [str(key) for key in json.loads(structure["context"])]
+    return [str(place) for place in range(count)]
+
+
+def _tensor(values: dict[str, Any], own: str, name: str | None = None) -> TensorInfo:
+    return TensorInfo(name or own, _shape(values[own]), SCALAR_TYPES.get(values[own]["dtype"], "unknown"))
 
 
 def _shape(value: dict[str, Any]) -> tuple[int | None, ...]:

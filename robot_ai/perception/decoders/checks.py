@@ -62,7 +62,8 @@ def finite_item(outputs: Outputs, name: str, item: int) -> NDArray[Any]:
 def _mismatch(decoder: str, expected: str, context: DecoderContext) -> OutputMismatchError:
     return OutputMismatchError(
         f"the outputs do not fit decoder '{decoder}'. It reads: {expected}, for {context.num_classes} labels. The "
-        f"model gives: {_listing(context.outputs)}. Correct 'outputs' and 'decoder', or 'labels', or choose another decoder"
+        f"model gives: {_listing(context.outputs)}. Correct 'outputs' and 'decoder', or 'labels', or choose another "
+        "decoder"
     )
 
 

@@ -61,7 +61,7 @@ class _RowDecoder:
         kept = best_mask(scores, self._max_candidates)
         boxes = self._boxes(table, rows[kept])
         chances = probabilities(self._name, scores[kept])
-        return candidates(self._name, boxes, chances, classes[kept], self._context, REACH)
+        return candidates(self._name, boxes, chances, classes[kept], self._context, reach=REACH)
 
     def _scores(self, table: NDArray[Any]) -> NDArray[Any]:
         """The rows' class scores, (N, C)."""
