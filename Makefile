@@ -12,11 +12,14 @@ ENSURE = $(PYTHON) tools/bootstrap.py ensure $(if $(filter file,$(origin PYTHON)
 ALL = ros demo test pytorch tensorflow litert onnx openvino
 RUN = $(PYTHON) tools/bootstrap.py run --
 
-.PHONY: help demo test lint bench docs clean
+.PHONY: help demo demo-lidar test lint bench docs clean
+.PHONY: help demo demo-mcu test lint bench docs clean
 
 help:
 	@echo "make demo                       find objects in photos, with PyTorch"
 	@echo "make demo BACKEND=tensorflow    the same with TensorFlow"
+	@echo "make demo-lidar                 find things in a simulated lidar scan"
+	@echo "make demo-mcu                   a microcontroller on a serial line: its cable pulled, its stop"
 	@echo "make test                       linters, types and all tests"
 	@echo "make lint                       linters and types only"
 	@echo "make bench                      measure speed across processes"
@@ -27,6 +30,12 @@ help:
 demo:
 	@$(ENSURE) ros demo $(BACKEND)
 	@$(RUN) robot_ai demo --backend $(BACKEND) $(DEMO_ARGS)
+
+demo-lidar:
+	@$(ENSURE) ros demo
+	@$(RUN) robot_ai demo_lidar $(DEMO_ARGS)
+demo-mcu:
+	@$(RUN) robot_ai demo-mcu $(DEMO_ARGS)
 
 test: lint
 	@$(ENSURE) $(ALL)

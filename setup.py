@@ -28,7 +28,9 @@ ROS = [
     "ros-rosgraph-msgs==2.0.3",
 ]
 DEMO = ["scikit-image>=0.22", "scikit-learn>=1.4"]  # their wheels carry the photos
+LIDAR = ["pypcd4>=1.2"]  # reads .pcd files; Ouster's library, for .osf, pins what the tests need in other versions
 TEST = [
+    *LIDAR,
     "pytest==8.3.5",  # launch_testing breaks every pytest 9 run
     "pytest-timeout>=2.3",
     "hypothesis>=6.100",
@@ -36,6 +38,8 @@ TEST = [
     "ruff==0.17.6",
     "types-PyYAML",
     "onnx>=1.16",
+    "types-defusedxml",
+    "types-pyserial",
     "pycocotools>=2.0.8",
     "psutil>=5.9",
     "catkin-pkg>=1.0",
@@ -77,7 +81,10 @@ setup(
         "numpy>=1.26",
         "opencv-python-headless>=4.6",
         "PyYAML>=6",
+        "defusedxml>=0.7",
+        "pyserial>=3.5",
         "safetensors>=0.4",
+        "scipy>=1.10",
     ],
     extras_require={
         "pytorch": PYTORCH,
@@ -88,6 +95,7 @@ setup(
         "import": ["onnx>=1.16"],  # reads ONNX files; the other formats are read with their backends' packages
         "ros": ROS,
         "demo": DEMO,
+        "lidar": LIDAR,
         "test": TEST,
     },
     zip_safe=False,
@@ -98,7 +106,10 @@ setup(
     entry_points={
         "console_scripts": [
             "camera_detector = robot_ai.nodes.camera_detector:main",
+            "detection_fusion = robot_ai.nodes.detection_fusion:main",
             "image_source = robot_ai.nodes.image_source:main",
+            "lidar_detector = robot_ai.nodes.lidar_detector:main",
+            "micro_ros_bridge = robot_ai.nodes.micro_ros_bridge:main",
             "robot_ai = robot_ai.cli.main:main",
             "model = robot_ai.cli.model:main",
         ],

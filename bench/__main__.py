@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import delivery, latency, memory, rival, throughput
+from bench import delivery, latency, lidar, memory, rival, throughput
 from bench.report import machine, replace_measured
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
@@ -27,6 +27,7 @@ def main() -> int:
         "Latency": lambda _: latency.run(),
         "Throughput": lambda _: throughput.run(),
         "Rivals": lambda _: rival.run(),
+        "Lidar": lambda _: lidar.run(),
         "Memory": lambda long: memory.run(frames["long" if long else "quick"]),
     }
     parser.add_argument("only", nargs="*", help=f"of {', '.join(name.lower() for name in benchmarks)}; all if none")

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 import rclpy
@@ -100,14 +101,14 @@ class Namespaced(NodeProcess):
 class Listener(Node):
     """Notes when detections arrive."""
 
-    def __init__(self, context: Context, run: Run, namespace: str) -> None:
+    def __init__(self, context: Context, run: Run, namespace: str, answer: type) -> None:
         super().__init__("bench_listener", context=context, use_global_arguments=False, namespace=namespace)
         self._run = run
         self._prefix = namespace.lstrip("/")
-        self.create_subscription(Detection2DArray, "detections", self._on_detections, 50)
+        self.create_subscription(answer, "detections", self._on_detections, 50)
         self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
 
-    def _on_detections(self, message: Detection2DArray) -> None:
+    def _on_detections(self, message: Any) -> None:
         stamp = message.header.stamp.sec + message.header.stamp.nanosec * 1e-9
         self._run.latencies.append(time.time() - stamp)
         self._run.arrivals.append(time.monotonic())
@@ -119,8 +120,19 @@ class Listener(Node):
                 self._run.values = values
 
 
-def measure(detector: NodeProcess, camera: Sequence[str], *, profile: bool = True, frames: int = 150) -> Run:
-    """Runs one detector against one camera to the camera's end; `profile` gives both the shared-memory environment."""
+def measure(
+    detector: NodeProcess,
+    camera: Sequence[str],
+    *,
+    profile: bool = True,
+    frames: int = 150,
+    source: str = "bench.camera",
+    answer: type = Detection2DArray,
+) -> Run:
+    """Runs one detector, which sends `answer`s, against one camera, or another `source`, to its end.
+
+    `profile` gives both the shared-memory environment.
+    """
     number = next(_numbers)
     namespace, domain = f"/bench_{os.getpid()}_{number}", str(number % 20 + 70)
     detector = Namespaced(detector.name, detector.module, detector.parameters, namespace)
@@ -130,13 +142,13 @@ def measure(detector: NodeProcess, camera: Sequence[str], *, profile: bool = Tru
     run = Run(sent=frames)
     context = Context()
     rclpy.init(context=context, domain_id=int(domain))
-    listener = Listener(context, run, namespace)
+    listener = Listener(context, run, namespace, answer)
     executor = EventsExecutor(context=context)
     executor.add_node(listener)
     with tempfile.TemporaryDirectory() as folder, ProcessGroup([detector], Path(folder), environment) as group:
         _wait_for_detector(executor, group, detector, run)
         load = OtherLoad()
-        command = [sys.executable, "-m", "bench.camera", "--namespace", namespace, "--frames", str(frames), *camera]
+        command = [sys.executable, "-m", source, "--namespace", namespace, "--frames", str(frames), *camera]
         with subprocess.Popen(command, env={**os.environ, **environment}) as process:
             _listen(executor, process, run, _resident_process(detector))
         run.others = load.share()

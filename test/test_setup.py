@@ -24,7 +24,11 @@ ROSDEP = {
     "numpy": "python3-numpy",
     "opencv-python-headless": "python3-opencv",
     "PyYAML": "python3-yaml",
+    "defusedxml": "python3-defusedxml",
+    "pyserial": "python3-serial",
     "safetensors": None,
+    "scipy": "python3-scipy",
+    "pypcd4": None,
     "torch": None,  # python3-torch is Ubuntu's, years older than what is tested
     "tensorflow-cpu": None,
     "ai-edge-litert": None,
@@ -47,6 +51,8 @@ ROSDEP = {
     "mypy": None,
     "ruff": None,
     "types-PyYAML": None,
+    "types-defusedxml": None,
+    "types-pyserial": None,
     "pycocotools": None,
     "rosbags": None,
 }

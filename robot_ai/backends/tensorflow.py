@@ -28,7 +28,7 @@ from robot_ai.backends.support import (
     weights_path,
 )
 from robot_ai.backends.tensorflow_files import check_h5, check_keras, check_saved_model
-from robot_ai.backends.tensorflow_process import grow_memory, import_tensorflow, set_threads
+from robot_ai.backends.tensorflow_process import forget_kernels, grow_memory, import_tensorflow, set_threads
 from robot_ai.models.card import Artifact
 
 OPTIONS = {
@@ -171,7 +171,10 @@ class TensorFlowBackend(FrameworkBackend):
         return {name: tensor.numpy() for name, tensor in outputs.items()}
 
     def _release(self) -> None:
+        if self._owner is None:
+            return
         self._graph = self._owner = None
+        forget_kernels()
 
 
 def _spec(name: str, own: Any) -> TensorSpec:

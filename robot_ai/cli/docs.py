@@ -6,11 +6,20 @@ import argparse
 from pathlib import Path
 
 from robot_ai.nodes.camera_detector_parameters import CameraDetectorParameters
+from robot_ai.nodes.detection_fusion_parameters import DetectionFusionParameters
 from robot_ai.nodes.image_source_parameters import ImageSourceParameters
+from robot_ai.nodes.lidar_detector_parameters import LidarDetectorParameters
+from robot_ai.nodes.micro_ros_bridge_parameters import MicroRosBridgeParameters
 from robot_ai.perception.encodings import ENCODINGS
 from robot_ai.ros.parameter_spec import markdown_table
 
-NODES = {"camera_detector": CameraDetectorParameters, "image_source": ImageSourceParameters}
+NODES = {
+    "camera_detector": CameraDetectorParameters,
+    "lidar_detector": LidarDetectorParameters,
+    "detection_fusion": DetectionFusionParameters,
+    "image_source": ImageSourceParameters,
+    "micro_ros_bridge": MicroRosBridgeParameters,
+}
 PAGE = "parameters.md"
 
 
@@ -43,7 +52,7 @@ def parameters_page() -> str:
     for node, parameters in NODES.items():
         parts += [f"## {node}\n", markdown_table(parameters)]
     parts += [
-        "## QoS of the image subscriptions\n",
+        "## QoS of the subscriptions to images, clouds and scans\n",
         "| Parameter | Default | Accepted |\n|---|---|---|\n"
         "| `qos_overrides.<topic>.subscription.reliability` | `auto` | auto (what the publishers offer), reliable, "
         "best_effort |\n"

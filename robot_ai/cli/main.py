@@ -11,8 +11,11 @@ from robot_ai.errors import RobotAIError
 
 VERBS = {
     "demo": "find objects in photos with real nodes over DDS",
+    "demo-mcu": "a microcontroller on a serial line: link, obstacle, cable pulled, stop, recovery",
     "evaluate": "measure a model's average precision on a COCO data set",
     "model": "import, export, verify and measure models",
+    "show": "draw a lidar scan from a file with the boxes found in it",
+    "demo_lidar": "find things in a simulated lidar scan",
     "docs": "write the generated pages of docs/",
 }
 
@@ -43,7 +46,7 @@ def main(args: list[str] | None = None) -> int:
 
 def _import(verb: str) -> ModuleType:
     try:
-        return import_module(f"robot_ai.cli.{verb}")
+        return import_module(f"robot_ai.cli.{verb.replace('-', '_')}")
     except ModuleNotFoundError as error:
         if error.name in ROS_MODULES:
             sys.exit(

@@ -32,7 +32,7 @@ class CameraDetector(SafeLifecycleNode):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("camera_detector", **kwargs)
         self._detector: ImageDetector | None = None
-        self._worker: FrameWorker | None = None
+        self._worker: FrameWorker[Any, Any] | None = None
         self._ports: dict[str, CameraPort] = {}
         self._enabled = True
         self._version = 0

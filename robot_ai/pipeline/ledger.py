@@ -20,6 +20,8 @@ class DropCause(str, Enum):
     """The backend or a later stage raised."""
     DISABLED = "disabled"
     """Detection was switched off, or the node was deactivated, when the frame came or waited."""
+    NO_TRANSFORM = "no_transform"
+    """The transform into the target frame at the stamp was not there in time."""
     RATE = "rate"
     """The frame came sooner than `max_rate` allows."""
 

@@ -7,18 +7,28 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-from robot_ai.perception.detections import Detections
-from robot_ai.pipeline.image_detector import DetectionResult
+from robot_ai.geometry.errors import TransformError
 from robot_ai.pipeline.latency import StageLatencies
 from robot_ai.pipeline.ledger import DropCause, FrameLedger
 from robot_ai.pipeline.slots import NewestSlots
 
-Image = NDArray[np.uint8]
+Decoded = TypeVar("Decoded")
+Found = TypeVar("Found")
+FoundInBatch_co = TypeVar("FoundInBatch_co", covariant=True)
+
+
+class BatchResult(Protocol[FoundInBatch_co]):
+    """What `detect` returns: what was found in each item, in order, and the seconds that each stage took."""
+
+    @property
+    def detections(self) -> Sequence[FoundInBatch_co]:
+        """As many as there were items in the batch."""
+
+    @property
+    def durations(self) -> Mapping[str, float]:
+        """By the stage's name, for the whole batch."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +44,15 @@ class Frame:
 
 
 @dataclass(frozen=True)
-class Stages:
-    """What the worker calls, in this order. `decode` raises ImageError; anything may raise, and a frame is counted."""
+class Stages(Generic[Decoded, Found]):
+    """What the worker calls, in this order: images or clouds are decoded, and something is found in them.
 
-    decode: Callable[[Any], Image]
-    detect: Callable[[Sequence[Image]], DetectionResult]
-    publish: Callable[[str, Any, Image, Detections], None]
+    `decode` raises ImageError or CloudError; anything may raise, and a frame is counted.
+    """
+
+    decode: Callable[[Any], Decoded]
+    detect: Callable[[Sequence[Decoded]], BatchResult[Found]]
+    publish: Callable[[str, Any, Decoded, Found], None]
 
 
 @dataclass(frozen=True)
@@ -50,7 +63,7 @@ class SourceAccount:
     latencies: StageLatencies
 
 
-class FrameWorker:
+class FrameWorker(Generic[Decoded, Found]):
     """Runs the stages in a thread of its own, all sources' newest frames in one batch.
 
     A frame ends in its source's ledger, whatever happens to it; `complain(source, cause, error)` is told of each one
@@ -60,7 +73,7 @@ class FrameWorker:
     def __init__(
         self,
         accounts: Mapping[str, SourceAccount],
-        stages: Stages,
+        stages: Stages[Decoded, Found],
         complain: Callable[[str, DropCause, Exception], None],
     ) -> None:
         self._accounts = accounts
@@ -99,36 +112,38 @@ class FrameWorker:
                 self._process(batch)
 
     def _process(self, batch: Sequence[tuple[str, Frame]]) -> None:
-        decoded: list[tuple[str, Frame, Image, dict[str, float]]] = []
+        decoded: list[tuple[str, Frame, Decoded, dict[str, float]]] = []
         for source, frame in batch:
             started = time.perf_counter()
             durations = {"queue": time.monotonic() - frame.arrived}
             if frame.transport is not None:
                 durations["transport"] = frame.transport
             try:
-                image = self._stages.decode(frame.message)
-            # ImageError names the fault; a library may raise anything on hostile bytes, and the node outlives it.
+                item = self._stages.decode(frame.message)
+            # An ImageError or a CloudError names the fault; a library may raise anything on hostile bytes, and the node
+            # outlives it.
             except Exception as error:  # noqa: BLE001
                 self._drop(source, DropCause.MALFORMED, error)
                 continue
             durations["decode"] = time.perf_counter() - started
-            decoded.append((source, frame, image, durations))
+            decoded.append((source, frame, item, durations))
         if decoded:
             self._detect(decoded)
 
-    def _detect(self, decoded: Sequence[tuple[str, Frame, Image, dict[str, float]]]) -> None:
+    def _detect(self, decoded: Sequence[tuple[str, Frame, Decoded, dict[str, float]]]) -> None:
         try:
-            result = self._stages.detect([image for _, _, image, _ in decoded])
+            result = self._stages.detect([item for _, _, item, _ in decoded])
             answers = list(zip(decoded, result.detections, strict=True))
         # A framework may raise anything; its failure is counted and the next frame tried.
         except Exception as error:  # noqa: BLE001
+            cause = DropCause.NO_TRANSFORM if isinstance(error, TransformError) else DropCause.FAILED
             for source, *_ in decoded:
-                self._drop(source, DropCause.FAILED, error)
+                self._drop(source, cause, error)
             return
-        for (source, frame, image, durations), detections in answers:
+        for (source, frame, item, durations), detections in answers:
             started = time.perf_counter()
             try:
-                self._stages.publish(source, frame.message, image, detections)
+                self._stages.publish(source, frame.message, item, detections)
             # The middleware refuses a publish while the node shuts down, among other things.
             except Exception as error:  # noqa: BLE001
                 self._drop(source, DropCause.FAILED, error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from std_msgs.msg import Header
 from vision_msgs.msg import (
     Detection2D,
@@ -32,6 +33,24 @@ def to_detection_array(detections: Detections, header: Header) -> Detection2DArr
         detection.bbox.size_y = bottom - top
         message.detections.append(detection)
     return message
+
+
+def from_detection_array(message: Detection2DArray) -> Detections:
+    """The boxes of a message, with the likeliest class of each. Raises DetectionsError."""
+    labels: list[str] = []
+    rows, scores, classes = [], [], []
+    for detection in message.detections:
+        best = max((result.hypothesis for result in detection.results), key=lambda h: h.score, default=None)
+        if best is None:
+            continue
+        if best.class_id not in labels:
+            labels.append(best.class_id)
+        center, half_x, half_y = detection.bbox.center.position, detection.bbox.size_x / 2, detection.bbox.size_y / 2
+        rows.append([center.x - half_x, center.y - half_y, center.x + half_x, center.y + half_y])
+        scores.append(best.score)
+        classes.append(labels.index(best.class_id))
+    boxes = np.array(rows, np.float32).reshape(-1, 4)
+    return Detections(boxes, np.array(scores, np.float32), np.array(classes, np.int64), tuple(labels))
 
 
 def to_label_info(card: ModelCard, threshold: float, header: Header) -> LabelInfo:

@@ -89,7 +89,7 @@ class MatchedSubscription:
             self._silent_checks += 1
             if self._silent_checks >= PATIENCE:
                 self._report(
-                    f"no publisher on {self._topic}: is the camera running, in this ROS_DOMAIN_ID and namespace?"
+                    f"no publisher on {self._topic}: is its driver running, in this ROS_DOMAIN_ID and namespace?"
                 )
             return
         self._silent_checks = 0

@@ -94,7 +94,7 @@ def test_no_publisher_is_said_after_a_while_and_taken_back(peer, subscribe):
         subscription.check()
     assert subscription.state.problem == ""
     subscription.check()
-    assert subscription.state.problem.startswith(f"no publisher on {TOPIC}: is the camera running")
+    assert subscription.state.problem.startswith(f"no publisher on {TOPIC}: is its driver running")
     assert "ROS_DOMAIN_ID" in subscription.state.problem
     peer.node.create_publisher(Image, TOPIC, RELIABLE)
     checked(peer, subscription, lambda: not subscription.state.problem)

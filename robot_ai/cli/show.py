@@ -1,0 +1,48 @@
+"""`robot_ai show`: a cloud from a file with the boxes that the classical detector finds, as pictures."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from robot_ai.lidar.cluster_detector import ClusterDetector, ClusterSettings
+from robot_ai.lidar.drawing import draw_projected, draw_top_view
+from robot_ai.lidar.files import read_points
+from robot_ai.training.kitti import KittiDataSet
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the verb's arguments."""
+    parser.add_argument("file", type=Path, help="a cloud: .pcd, .bin (KITTI), .osf (Ouster) or .npy")
+    parser.add_argument("--scan", type=int, default=0, help="which scan of a recording (0)")
+    parser.add_argument("--output", type=Path, default=Path("out/show"), help="folder for the pictures (out/show)")
+    parser.add_argument("--reach", type=float, default=40.0, help="meters shown around the sensor (40)")
+    parser.add_argument(
+        "--kitti", action="store_true", help="draw into the camera's image too: FILE lies in KITTI's velodyne/ folder"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Writes FILE_top.png and, for KITTI's data, FILE_image.png."""
+    points = read_points(args.file, args.scan)
+    result = ClusterDetector().detect(points, ClusterSettings())
+    found = result.detections
+    args.output.mkdir(parents=True, exist_ok=True)
+    top = args.output / f"{args.file.stem}_top.png"
+    cv2.imwrite(str(top), draw_top_view(points, found, args.reach))
+    spent = sum(result.durations.values()) * 1e3
+    print(f"{len(points)} points, {len(found)} boxes in {spent:.0f} ms")
+    for label in found.labels:
+        print(f"  {label:<10}{found.names.count(label):>4}")
+    print(f"wrote {top}")
+    if args.kitti:
+        frame = next(f for f in KittiDataSet(args.file.resolve().parents[1]) if f.name == args.file.stem)
+        image = args.output / f"{args.file.stem}_image.png"
+        picture: Any = cv2.imread(str(frame.image))
+        drawn = draw_projected(picture, found, frame.camera, frame.lidar_to_camera)
+        cv2.imwrite(str(image), drawn)
+        print(f"wrote {image}")
+    return 0

@@ -1,0 +1,171 @@
+"""What the camera says a thing is, where the lidar says it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from robot_ai.geometry.camera import CameraModel
+from robot_ai.geometry.transforms import RigidTransform
+from robot_ai.lidar.detections import LABELS, Detections3D
+from robot_ai.perception.detections import Detections
+
+Floats = NDArray[np.float64]
+
+# Width of the bins, in meters, in which the range of what a box shows is looked for.
+_BIN = 0.5
+_FEWEST_POINTS = 3
+# The share of a box's points that its sides cut off: what they show is mostly background.
+_INNER = 0.8
+# Depth of things that only the camera knows, in meters: what is behind their face is not seen.
+_UNSEEN_DEPTH = 0.5
+
+
+@dataclass(frozen=True)
+class FusionSettings:
+    """iou: least overlap of a box in the image with a projected one. camera_only, lidar_only: whether those stay."""
+
+    iou: float = 0.2
+    camera_only: bool = True
+    lidar_only: bool = True
+
+
+@dataclass(frozen=True)
+class View:
+    """Where a camera looks: its geometry, and the way from the lidar's frame into its optical frame."""
+
+    camera: CameraModel
+    to_camera: RigidTransform
+
+
+@dataclass(frozen=True)
+class FusionResult:
+    """The fused set in the lidar's frame, and how many of each kind are in it.
+
+    unplaced: detections of the camera with no point of the lidar inside, which are left out.
+    """
+
+    detections: Detections3D
+    both: int
+    camera_only: int
+    lidar_only: int
+    unplaced: int
+
+
+def project_boxes(boxes: Detections3D, view: View) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Rectangles (N, 4) left, top, right, bottom around the boxes' corners in the image, cut at its edges, and which of
+    them (N,) are in sight. A box needs all its corners ahead of the camera.
+    """
+    camera = view.camera
+    corners = view.to_camera.apply(boxes.corners().astype(float).reshape(-1, 3))
+    pixels, valid = camera.project(corners)
+    pixels, whole = pixels.reshape(-1, 8, 2), valid.reshape(-1, 8).all(axis=1)
+    limit = np.array([camera.width, camera.height], float)
+    low = np.clip(pixels.min(axis=1, initial=np.inf) + 0.5, 0, limit)
+    high = np.clip(pixels.max(axis=1, initial=-np.inf) + 0.5, 0, limit)
+    visible: NDArray[np.bool_] = whole & (high > low).all(axis=1)
+    return np.concatenate([low, high], axis=1), visible
+
+
+def fuse(
+    seen: Detections,
+    placed: Detections3D,
+    points: NDArray[np.floating],
+    view: View,
+    settings: FusionSettings,
+) -> FusionResult:
+    """Joins detections of one moment.
+
+    seen: in the camera's image. placed and points (N, 3): in the lidar's frame; points may be empty. Labels
+    of the result are the lidar's, then those the camera adds.
+    """
+    rectangles, visible = project_boxes(placed, view)
+    pairs = _associate(seen.xyxy.astype(float), rectangles, visible, settings.iou)
+    labels = list(LABELS) + [name for name in seen.labels if name not in LABELS]
+    labels += [name for name in placed.labels if name not in labels]
+    classes = np.array([labels.index(name) for name in placed.names], np.int64)
+    scores = placed.scores.astype(float).copy()
+    for image, box in pairs.items():
+        classes[box] = labels.index(seen.names[image])
+        # Two sensors that agree are wrong together less often than either.
+        scores[box] = 1 - (1 - scores[box]) * (1 - float(seen.scores[image]))
+    kept = np.isin(np.arange(len(placed)), list(pairs.values())) | settings.lidar_only
+    rows = np.column_stack([placed.centers, placed.sizes, placed.yaws, scores, classes])[kept]
+    alone = [index for index in range(len(seen)) if index not in pairs] if settings.camera_only else []
+    extra = _place(seen, alone, points, view, labels)
+    table = np.concatenate([rows, extra.reshape(-1, 9)])
+    detections = Detections3D(
+        table[:, :3].astype(np.float32),
+        table[:, 3:6].astype(np.float32),
+        table[:, 6].astype(np.float32),
+        table[:, 7].astype(np.float32),
+        table[:, 8].astype(np.int64),
+        tuple(labels),
+    )
+    return FusionResult(detections, len(pairs), len(extra), int(kept.sum()) - len(pairs), len(alone) - len(extra))
+
+
+def robust_range(depths: Floats) -> float | None:
+    """The distance of what a box shows: the nearest group of depths (N,) that is among the largest; None for too few.
+
+    Not the mean, which lies between the thing and the wall behind it, where nothing is.
+    """
+    if len(depths) < _FEWEST_POINTS:
+        return None
+    bins = np.floor(depths / _BIN).astype(np.int64)
+    first = bins.min()
+    counts = np.bincount(bins - first)
+    # A thing may stand across the border of two bins.
+    windows = counts + np.append(counts[1:], 0)
+    mode = int(np.flatnonzero(windows >= 0.7 * windows.max())[0])
+    inside = (bins - first == mode) | (bins - first == mode + 1)
+    return float(np.median(depths[inside]))
+
+
+def _associate(boxes: Floats, rectangles: Floats, visible: NDArray[np.bool_], least: float) -> dict[int, int]:
+    """Pairs (index in the image, index of the lidar) of the largest total overlap."""
+    low = np.maximum(boxes[:, None, :2], rectangles[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], rectangles[None, :, 2:])
+    shared = np.clip(high - low, 0, None).prod(axis=-1)
+    areas = [(r[:, 2:] - r[:, :2]).prod(axis=1) for r in (boxes, rectangles)]
+    iou = np.where(visible[None], shared / np.maximum(areas[0][:, None] + areas[1][None] - shared, 1e-9), 0.0)
+    rows, columns = linear_sum_assignment(np.where(iou >= least, -iou, 0.0))
+    return {int(r): int(c) for r, c in zip(rows, columns, strict=True) if iou[r, c] >= least}
+
+
+def _place(
+    seen: Detections,
+    which: list[int],
+    points: NDArray[np.floating],
+    view: View,
+    labels: list[str],
+) -> Floats:
+    """Rows of center, size, yaw, score, class for the detections of the camera that have points of the lidar inside."""
+    rows = []
+    camera, back = view.camera, view.to_camera.inverse
+    ahead = view.to_camera.apply(points.astype(float)) if len(points) else np.empty((0, 3))
+    pixels, valid = camera.project(ahead)
+    pixels, depths = pixels[valid] + 0.5, ahead[valid, 2]
+    for index in which:
+        left, top, right, bottom = seen.xyxy[index].astype(float).tolist()
+        middle = np.array([(left + right) / 2, (top + bottom) / 2])
+        half = np.array([right - left, bottom - top]) / 2
+        inside = (np.abs(pixels - middle) <= half * _INNER).all(axis=1)
+        distance = robust_range(depths[inside])
+        if distance is None:
+            continue
+        edges = camera.rays(
+            np.array([[left, middle[1]], [right, middle[1]], [middle[0], top], [middle[0], bottom]]) - 0.5
+        )
+        ray = camera.rays((middle - 0.5)[None])[0]
+        width = distance * float(np.linalg.norm(edges[1] - edges[0]))
+        height = distance * float(np.linalg.norm(edges[3] - edges[2]))
+        center = back.apply(ray * (distance + _UNSEEN_DEPTH / 2) / max(float(ray[2]), 1e-6))
+        look = back.rotation @ ray
+        yaw = float(np.arctan2(look[1], look[0]))
+        label = labels.index(seen.names[index])
+        rows.append([*center, _UNSEEN_DEPTH, width, height, yaw, float(seen.scores[index]), label])
+    return np.array(rows, float).reshape(-1, 9)

@@ -1,0 +1,1 @@
+"""Rigid transforms, the tree of frames over time, cameras. Knows no rclpy."""

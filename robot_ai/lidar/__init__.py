@@ -1,0 +1,1 @@
+"""Clouds and scans: layouts, filters, ground, clusters, 3D boxes. Knows no rclpy."""

@@ -1,0 +1,1 @@
+"""A DDS-XRCE agent: what a micro-ROS client speaks, a protocol core without sockets, and the transports around it."""

@@ -1,0 +1,287 @@
+"""detection_fusion: 2D and 3D detections of one moment in, Detection3DArray out."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray
+from numpy.typing import NDArray
+from rclpy.clock import Clock, ClockType
+from rclpy.publisher import Publisher
+from rclpy.time import Time
+from sensor_msgs.msg import CameraInfo, PointCloud2
+from vision_msgs.msg import Detection2DArray, Detection3DArray
+
+from robot_ai.errors import RobotAIError
+from robot_ai.fusion.fuse import FusionResult, View, fuse
+from robot_ai.fusion.synchronizer import Matched, PairSynchronizer
+from robot_ai.geometry.camera import CameraModel
+from robot_ai.geometry.errors import CalibrationError, TransformError
+from robot_ai.geometry.transforms import RigidTransform
+from robot_ai.lidar.clouds import MAX_POINTS, cloud_view, xyz_of
+from robot_ai.lidar.detections import Detections3D
+from robot_ai.nodes.detection_fusion_parameters import DetectionFusionParameters
+from robot_ai.pipeline.latency import StageLatencies
+from robot_ai.pipeline.ledger import DropCause, FrameLedger
+from robot_ai.pipeline.worker import Frame, FrameWorker, SourceAccount, Stages
+from robot_ai.ros.clouds import to_raw_cloud
+from robot_ai.ros.detections import from_detection_array
+from robot_ai.ros.detections_3d import from_detection_3d_array, to_detection_3d_array
+from robot_ai.ros.diagnostics import ERROR, OK, WARN, Status, add_frames, add_latencies, add_subscription, to_array
+from robot_ai.ros.errors import WorkerStuckError
+from robot_ai.ros.lifecycle import SafeLifecycleNode, run
+from robot_ai.ros.parameters import NodeParameters
+from robot_ai.ros.qos import MatchedSubscription
+from robot_ai.ros.transforms import TransformSource, open_transforms
+
+DIAGNOSTICS_PERIOD = 1.0
+QOS_CHECK_PERIOD = 0.25
+# How often pairs are looked for that have waited long enough, in seconds.
+POLL_PERIOD = 0.02
+STOP_TIMEOUT = 10.0
+# Clouds are kept until the detections made from them arrive.
+CLOUDS_KEPT = 8
+
+
+@dataclass(frozen=True)
+class _Fused:
+    """What was fused; `problem` says why the camera had no part in it, and is empty when it had."""
+
+    detections: Detections3D
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class _Batch:
+    detections: list[_Fused]
+    durations: dict[str, float]
+
+
+class DetectionFusion(SafeLifecycleNode):
+    """Joins one camera and one lidar. Topics, services and parameters: docs/lidar.md."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__("detection_fusion", **kwargs)
+        self._account = SourceAccount(FrameLedger(), StageLatencies())
+        self._sync: PairSynchronizer | None = None
+        self._worker: FrameWorker[Matched, _Fused] | None = None
+        self._publisher: Publisher | None = None
+        self._transforms: TransformSource | None = None
+        self._inputs: dict[str, MatchedSubscription] = {}
+        self._clouds: OrderedDict[int, PointCloud2] = OrderedDict()
+        self._clouds_lock = threading.Lock()
+        self._info: CameraInfo | None = None
+        self._problem = ""
+        self._last: FusionResult | None = None
+        self._settings = NodeParameters(
+            self,
+            DetectionFusionParameters,
+            is_configured=lambda: self.is_configured,
+            validate=DetectionFusionParameters.check,
+        )
+        # Wall-clock timers: diagnostics go on while simulated time stands still.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self.create_timer(DIAGNOSTICS_PERIOD, self._publish_diagnostics, clock=steady)
+        self.create_timer(QOS_CHECK_PERIOD, self._check_subscriptions, clock=steady)
+        self.create_timer(POLL_PERIOD, self._submit_ready, clock=steady)
+
+    def configure(self) -> None:
+        """Creates the publisher, begins to listen to tf."""
+        self._transforms = open_transforms(self)
+        self._publisher = self.create_publisher(Detection3DArray, "detections_fused", 10)
+
+    def activate(self) -> None:
+        """Starts the worker and listens."""
+        values = self._settings.values
+        self._sync = PairSynchronizer(values.slop, values.timeout)
+        self._worker = FrameWorker(
+            {"": self._account}, Stages(lambda pair: pair, self._detect, self._publish), self._complain
+        )
+        self._worker.start()
+        for topic, kind, callback in (
+            ("detections_3d", Detection3DArray, self._on_placed),
+            ("detections_2d", Detection2DArray, self._on_seen),
+            ("camera_info", CameraInfo, self._on_info),
+            ("points", PointCloud2, self._on_cloud),
+        ):
+            self._inputs[topic] = MatchedSubscription(self, kind, topic, callback)
+
+    def deactivate(self) -> None:
+        """Stops listening; what waits for a partner counts as disabled."""
+        for subscription in self._inputs.values():
+            subscription.destroy()
+        self._inputs.clear()
+        sync, self._sync = self._sync, None
+        for _ in range(sync.clear() if sync is not None else 0):
+            self._account.ledger.drop(DropCause.DISABLED)
+        worker, self._worker = self._worker, None
+        if worker is not None and not worker.stop(STOP_TIMEOUT):
+            raise WorkerStuckError(f"fusion did not end within {STOP_TIMEOUT:.0f} s; its thread is abandoned")
+
+    def release(self) -> None:
+        """Frees the topics."""
+        try:
+            self.deactivate()
+        finally:
+            publisher, self._publisher = self._publisher, None
+            if publisher is not None:
+                self.destroy_publisher(publisher)
+            transforms, self._transforms = self._transforms, None
+            if transforms is not None:
+                transforms.close()
+
+    def _on_placed(self, message: Any) -> None:
+        now = time.monotonic()
+        self._account.ledger.receive(now)
+        assert self._sync is not None, "messages come only while active"
+        if not self._sync.add_leader(_nanoseconds(message), message, now):
+            self._account.ledger.drop(DropCause.STALE)
+        self._submit_ready()
+
+    def _on_seen(self, message: Any) -> None:
+        assert self._sync is not None, "messages come only while active"
+        self._sync.add_partner(_nanoseconds(message), message, time.monotonic())
+        self._submit_ready()
+
+    def _on_info(self, message: Any) -> None:
+        self._info = message
+
+    def _on_cloud(self, message: Any) -> None:
+        with self._clouds_lock:
+            self._clouds[_nanoseconds(message)] = message
+            while len(self._clouds) > CLOUDS_KEPT:
+                self._clouds.popitem(last=False)
+
+    def _submit_ready(self) -> None:
+        if self._sync is None or self._worker is None:
+            return
+        now = time.monotonic()
+        for pair in self._sync.ready(now):
+            self._worker.submit("", Frame(pair, now, None))
+
+    def _detect(self, pairs: Sequence[Matched]) -> _Batch:
+        started = time.perf_counter()
+        fused = [self._fuse(pair) for pair in pairs]
+        return _Batch(fused, {"fuse": time.perf_counter() - started})
+
+    def _fuse(self, pair: Matched) -> _Fused:
+        placed = from_detection_3d_array(pair.message)
+        info, values = self._info, self._settings.values
+        if pair.partner is None:
+            return _Fused(placed)
+        try:
+            if info is None:
+                raise CalibrationError("no camera_info has come: is it published beside the image?")
+            view = View(_camera(info, values.rectified), self._way(pair, info))
+            points = self._points(pair.message) if values.camera_only else np.empty((0, 3), np.float32)
+        # Half an answer is better than none; what is missing is said, once and in /diagnostics.
+        except (CalibrationError, TransformError) as error:
+            return _Fused(placed, str(error))
+        self._last = fuse(from_detection_array(pair.partner), placed, points, view, values.settings)
+        return _Fused(self._last.detections)
+
+    def _way(self, pair: Matched, info: Any) -> RigidTransform:
+        """From the 3D detections' frame at their stamp into the camera's at the image's."""
+        assert self._transforms is not None and pair.partner is not None
+        values = self._settings.values
+        lidar, camera = _frame(pair.message), (info.header.frame_id or pair.partner.header.frame_id).lstrip("/")
+        at_lidar, at_camera = _nanoseconds(pair.message), _nanoseconds(pair.partner)
+        if not values.fixed_frame:
+            return self._transforms.lookup(camera, lidar, at_camera, values.tf_timeout)
+        fixed = values.fixed_frame.lstrip("/")
+        into = self._transforms.lookup(camera, fixed, at_camera, values.tf_timeout)
+        return into @ self._transforms.lookup(fixed, lidar, at_lidar, values.tf_timeout)
+
+    def _points(self, message: Any) -> NDArray[np.float32]:
+        """The cloud that the detections were made from, in their frame; none when it did not come or is broken."""
+        with self._clouds_lock:
+            cloud = self._clouds.get(_nanoseconds(message))
+        if cloud is None:
+            return np.empty((0, 3), np.float32)
+        points = xyz_of(cloud_view(to_raw_cloud(cloud), MAX_POINTS))
+        if _frame(cloud) == _frame(message):
+            return points
+        assert self._transforms is not None
+        timeout = self._settings.values.tf_timeout
+        way = self._transforms.lookup(_frame(message), _frame(cloud), _nanoseconds(cloud), timeout)
+        return way.apply(points).astype(np.float32)
+
+    def _publish(self, source: str, pair: Matched, item: Matched, fused: _Fused) -> None:
+        assert self._publisher is not None, "the worker runs only while there is a publisher"
+        self._publisher.publish(to_detection_3d_array(fused.detections, pair.message.header))
+        if fused.problem and not self._problem:
+            self.get_logger().error(f"the camera's detections are left out: {fused.problem}")
+        elif self._problem and not fused.problem and pair.partner is not None:
+            self.get_logger().info("the camera's detections are used now")
+        if pair.partner is not None:
+            self._problem = fused.problem
+
+    def _complain(self, source: str, cause: DropCause, error: Exception) -> None:
+        level = self.get_logger().warning if isinstance(error, RobotAIError) else self.get_logger().error
+        level(f"detections dropped ({cause.value}): {error}", throttle_duration_sec=5.0)
+
+    def _check_subscriptions(self) -> None:
+        for subscription in self._inputs.values():
+            subscription.check()
+
+    def _publish_diagnostics(self) -> None:
+        status = Status(f"{self.get_fully_qualified_name().lstrip('/')}: fusion", "fusion")
+        status.values["state"] = self.state_label
+        add_frames(status, self._account.ledger.snapshot(time.monotonic()), None)
+        add_latencies(status, self._account.latencies.percentiles())
+        if self._sync is not None:
+            status.values |= {
+                "paired": str(self._sync.paired),
+                "without a partner in time": str(self._sync.missed),
+                "2D detections unused": str(self._sync.unused),
+            }
+        if self._last is not None:
+            status.values |= {
+                "newest: by both": str(self._last.both),
+                "newest: camera only": str(self._last.camera_only),
+                "newest: lidar only": str(self._last.lidar_only),
+                "newest: without a range": str(self._last.unplaced),
+            }
+        if self.last_error:
+            status.find(ERROR, self.last_error)
+        elif self._worker is None:
+            status.find(WARN if self._settings.values.autostart else OK, f"not active: {self.state_label}")
+        elif self._problem:
+            status.find(ERROR, f"the camera's detections are left out: {self._problem}")
+        statuses = [status]
+        for topic, subscription in self._inputs.items():
+            part = Status(f"{self.get_fully_qualified_name().lstrip('/')}: {topic}", topic)
+            add_subscription(part, subscription.topic, subscription.state)
+            statuses.append(part)
+        self._diagnostics.publish(to_array(statuses, self.get_clock().now().to_msg()))
+
+
+def _nanoseconds(message: Any) -> int:
+    return int(Time.from_msg(message.header.stamp).nanoseconds)
+
+
+def _frame(message: Any) -> str:
+    return str(message.header.frame_id).lstrip("/")
+
+
+def _camera(info: Any, rectified: bool) -> CameraModel:
+    size = (info.width, info.height)
+    if rectified:
+        return CameraModel.rectified(size, list(info.p))
+    return CameraModel.raw(size, list(info.k), list(info.d), info.distortion_model)
+
+
+def main(args: list[str] | None = None) -> int:
+    """Runs the node."""
+    return run(DetectionFusion, args)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,176 @@
+"""lidar_detector: clouds or scans in, Detection3DArray out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.clock import Clock, ClockType
+from rclpy.time import Time
+from sensor_msgs.msg import LaserScan
+from std_srvs.srv import SetBool
+
+from robot_ai.geometry.transforms import RigidTransform
+from robot_ai.lidar.clouds import cloud_view, xyz_of
+from robot_ai.lidar.scans import scan_points
+from robot_ai.nodes.lidar_detector_parameters import LidarDetectorParameters
+from robot_ai.pipeline.cloud_detector import CloudDetector, Sweep, SweepDetections, SweepResult
+from robot_ai.pipeline.ledger import DropCause
+from robot_ai.pipeline.worker import FrameWorker, Stages
+from robot_ai.ros.clouds import to_raw_cloud, to_raw_scan
+from robot_ai.ros.diagnostics import ERROR, OK, WARN, Status, to_array
+from robot_ai.ros.errors import WorkerStuckError
+from robot_ai.ros.lidar_port import LidarPort
+from robot_ai.ros.lifecycle import SafeLifecycleNode, run
+from robot_ai.ros.parameters import NodeParameters
+from robot_ai.ros.transforms import TransformSource, open_transforms
+
+DIAGNOSTICS_PERIOD = 1.0
+QOS_CHECK_PERIOD = 0.25
+# Deactivation waits this long, in seconds, for the cloud under way.
+STOP_TIMEOUT = 10.0
+
+
+class LidarDetector(SafeLifecycleNode):
+    """One lidar. Topics, services and parameters: docs/lidar.md."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__("lidar_detector", **kwargs)
+        self._detector: CloudDetector | None = None
+        self._worker: FrameWorker[Sweep, SweepDetections] | None = None
+        self._port: LidarPort | None = None
+        self._transforms: TransformSource | None = None
+        self._enabled = True
+        self._settings = NodeParameters(
+            self,
+            LidarDetectorParameters,
+            is_configured=lambda: self.is_configured,
+            validate=LidarDetectorParameters.check,
+            changed=self._announce,
+        )
+        # Wall-clock timers: diagnostics go on while simulated time stands still.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self.create_timer(DIAGNOSTICS_PERIOD, self._publish_diagnostics, clock=steady)
+        self.create_timer(QOS_CHECK_PERIOD, self._check_port, clock=steady)
+        self.create_service(SetBool, "~/enable", self._on_enable)
+
+    def configure(self) -> None:
+        """Creates the publishers, begins to listen to tf."""
+        values = self._settings.values
+        self._detector = CloudDetector(self._lookup)
+        self._transforms = open_transforms(self)
+        self._port = LidarPort(self, values.input)
+        self.get_logger().info(f"method {values.method} on {values.input}")
+
+    def activate(self) -> None:
+        """Announces the labels, starts the worker and listens."""
+        assert self._port is not None, "activate follows configure"
+        self._worker = FrameWorker(
+            {"": self._port.account}, Stages(self._decode, self._detect, self._publish), self._complain
+        )
+        self._worker.start()
+        self._announce()
+        self._port.subscribe(self._worker.submit, self._gate)
+
+    def deactivate(self) -> None:
+        """Stops listening and lets the cloud under way end."""
+        if self._port is not None:
+            self._port.unsubscribe()
+        worker, self._worker = self._worker, None
+        if worker is not None and not worker.stop(STOP_TIMEOUT):
+            raise WorkerStuckError(f"a cloud was not done within {STOP_TIMEOUT:.0f} s; its thread is abandoned")
+
+    def release(self) -> None:
+        """Frees the topics."""
+        try:
+            self.deactivate()
+        finally:
+            port, self._port = self._port, None
+            if port is not None:
+                port.destroy()
+            transforms, self._transforms = self._transforms, None
+            if transforms is not None:
+                transforms.close()
+            self._detector = None
+
+    def _gate(self) -> tuple[bool, float]:
+        return self._enabled, self._settings.values.max_rate
+
+    def _lookup(self, target: str, source: str, stamp: int) -> RigidTransform:
+        assert self._transforms is not None, "the worker runs only while tf is listened to"
+        return self._transforms.lookup(target, source, stamp, self._settings.values.tf_timeout)
+
+    def _decode(self, message: Any) -> Sweep:
+        frame = message.header.frame_id.lstrip("/")
+        stamp = Time.from_msg(message.header.stamp).nanoseconds
+        if isinstance(message, LaserScan):
+            return Sweep(scan_points(to_raw_scan(message)), frame, stamp)
+        limit = self._settings.values.max_cloud_points
+        return Sweep(xyz_of(cloud_view(to_raw_cloud(message), limit)), frame, stamp)
+
+    def _detect(self, sweeps: Sequence[Sweep]) -> SweepResult:
+        assert self._detector is not None, "the worker runs only while there is a detector"
+        return self._detector.detect(sweeps, self._settings.values.settings)
+
+    def _publish(self, source: str, message: Any, sweep: Sweep, found: SweepDetections) -> None:
+        assert self._port is not None, "the worker runs only while there are publishers"
+        # What was detected in the cloud's own frame keeps that frame's name as it was written.
+        frame = message.header.frame_id if found.frame == sweep.frame else found.frame
+        if found.tracks is None:
+            self._port.publish(message.header, frame, found.detections)
+        else:
+            self._port.publish(message.header, frame, found.detections, found.tracks.ids, found.tracks.velocities)
+
+    def _complain(self, source: str, cause: DropCause, error: Exception) -> None:
+        text = f"cloud dropped ({cause.value}): {error}"
+        if cause is DropCause.FAILED:
+            self.get_logger().error(text, throttle_duration_sec=5.0)
+        else:
+            self.get_logger().warning(text, throttle_duration_sec=5.0)
+
+    def _announce(self) -> None:
+        if self._port is not None and self._detector is not None:
+            self._port.announce(self._detector.labels, self._settings.values.score_threshold)
+
+    def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        self._enabled = request.data
+        response.success = True
+        response.message = "detection is on" if self._enabled else "detection is off: clouds are counted as disabled"
+        self.get_logger().info(response.message)
+        return response
+
+    def _check_port(self) -> None:
+        if self._port is not None:
+            self._port.check()
+
+    def _publish_diagnostics(self) -> None:
+        name = self.get_fully_qualified_name().lstrip("/")
+        values = self._settings.values
+        statuses = [Status(f"{name}: detector", values.method)]
+        statuses[0].values = {
+            "state": self.state_label,
+            "method": values.method,
+            "target frame": values.target_frame or "the cloud's own",
+            "enabled": str(self._enabled).lower(),
+        }
+        if self.last_error:
+            statuses[0].find(ERROR, self.last_error)
+        elif self._worker is None:
+            statuses[0].find(WARN if values.autostart else OK, f"not active: {self.state_label}")
+        elif not self._enabled:
+            statuses[0].find(WARN, "switched off by the enable service")
+        if self._port is not None:
+            statuses.append(Status(f"{name}: lidar", values.input))
+            self._port.describe(statuses[-1])
+        self._diagnostics.publish(to_array(statuses, self.get_clock().now().to_msg()))
+
+
+def main(args: list[str] | None = None) -> int:
+    """Runs the node."""
+    return run(LidarDetector, args)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

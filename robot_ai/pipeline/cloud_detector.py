@@ -1,0 +1,116 @@
+"""Clouds and scans through one method of detection, into the frame they are wanted in."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robot_ai.geometry.transforms import RigidTransform
+from robot_ai.lidar.cluster_detector import ClusterDetector, ClusterSettings
+from robot_ai.lidar.detections import Detections3D
+from robot_ai.lidar.scan_detector import ScanDetector, ScanSettings
+from robot_ai.lidar.scans import ScanPoints
+from robot_ai.tracking.tracker_3d import TrackedBatch, Tracker3D
+
+METHODS = ("cluster",)
+"""Ways to detect; a learned one is to join them."""
+
+Lookup = Callable[[str, str, int], RigidTransform]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a lidar sent: points (N, 3) float32 or a scan, in `frame` at `stamp` nanoseconds."""
+
+    content: NDArray[np.float32] | ScanPoints
+    frame: str
+    stamp: int
+
+
+@dataclass(frozen=True)
+class SweepSettings:
+    """What may change between two sweeps. An empty target frame leaves boxes in the sweep's own."""
+
+    cluster: ClusterSettings
+    scan: ScanSettings
+    target_frame: str = ""
+    tracking: bool = False
+
+
+@dataclass(frozen=True)
+class SweepDetections:
+    """What was found, in which frame; `tracks` has an id and a velocity for each when tracking is on."""
+
+    detections: Detections3D
+    frame: str
+    tracks: TrackedBatch | None = None
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """One SweepDetections per sweep, and the seconds that each stage took."""
+
+    detections: list[SweepDetections]
+    durations: dict[str, float] = field(default_factory=dict)
+
+
+class CloudDetector:
+    """Detects in sweeps of one lidar, in the order of their stamps. Used from one thread at a time.
+
+    `lookup(target, source, stamp)` gives transforms; it is asked only when the target frame is another.
+    """
+
+    def __init__(self, lookup: Lookup) -> None:
+        self._lookup = lookup
+        self._clusters = ClusterDetector()
+        self._scans = ScanDetector()
+        self._tracker = Tracker3D()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes that detections have."""
+        return self._clusters.labels
+
+    def detect(self, sweeps: Sequence[Sweep], settings: SweepSettings) -> SweepResult:
+        """Detects in each sweep. Raises TransformError when the way into the target frame is not known."""
+        durations: dict[str, float] = {}
+        return SweepResult([self._one(sweep, settings, durations) for sweep in sweeps], durations)
+
+    def _one(self, sweep: Sweep, settings: SweepSettings, durations: dict[str, float]) -> SweepDetections:
+        frame, transform = sweep.frame, None
+        if settings.target_frame and settings.target_frame != frame:
+            started = time.perf_counter()
+            transform = self._lookup(settings.target_frame, frame, sweep.stamp)
+            frame = settings.target_frame
+            durations["tf"] = time.perf_counter() - started
+        if isinstance(sweep.content, ScanPoints):
+            result = self._scans.detect(sweep.content, settings.scan)
+            found = result.detections if transform is None else _flat(result.detections, transform)
+        elif transform is None:
+            result = self._clusters.detect(sweep.content, settings.cluster)
+            found = result.detections
+        else:
+            points = transform.apply(sweep.content).astype(np.float32)
+            result = self._clusters.detect(points, settings.cluster, transform.translation)
+            found = result.detections
+        durations |= result.durations
+        if not settings.tracking:
+            self._tracker.reset()
+            return SweepDetections(found, frame)
+        started = time.perf_counter()
+        tracks = self._tracker.update(found, sweep.stamp, frame)
+        durations["track"] = time.perf_counter() - started
+        return SweepDetections(tracks.detections, frame, tracks)
+
+
+def _flat(detections: Detections3D, transform: RigidTransform) -> Detections3D:
+    """Boxes of a scan in another frame; their heading is what remains of it seen from above."""
+    centers = transform.apply(detections.centers).astype(np.float32)
+    heads = np.column_stack([np.cos(detections.yaws), np.sin(detections.yaws), np.zeros(len(detections))])
+    turned = heads @ transform.rotation.T
+    yaws = np.arctan2(turned[:, 1], turned[:, 0]).astype(np.float32)
+    return Detections3D(centers, detections.sizes, yaws, detections.scores, detections.class_indices, detections.labels)

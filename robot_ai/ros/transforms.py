@@ -1,0 +1,117 @@
+"""tf: by tf2_ros where it is installed, by our own reader of /tf and /tf_static elsewhere, behind one interface."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.time import Time
+from tf2_msgs.msg import TFMessage
+
+from robot_ai.errors import RobotAIError
+from robot_ai.geometry.errors import TransformError, TransformTimeError, UnconnectedFramesError, UnknownFrameError
+from robot_ai.geometry.transform_buffer import TransformBuffer
+from robot_ai.geometry.transforms import RigidTransform
+
+# As tf2_ros subscribes.
+_DYNAMIC = QoSProfile(depth=100)
+_STATIC = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+_COMPLAINT_PERIOD = 10.0
+
+
+class TransformSource(Protocol):
+    """Where frames are. `lookup` is called from worker threads while the node's executor spins elsewhere."""
+
+    def lookup(self, target: str, source: str, stamp: int, timeout: float) -> RigidTransform:
+        """The transform that takes points of `source` into `target` at `stamp` nanoseconds (0: the newest).
+
+        Waits at most `timeout` seconds. Raises a TransformError that names the frame.
+        """
+
+    def close(self) -> None:
+        """Stops listening."""
+
+
+class TopicTransforms:
+    """Reads /tf and /tf_static itself."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._buffer = TransformBuffer()
+        self._subscriptions = [
+            node.create_subscription(TFMessage, "/tf", self._on_dynamic, _DYNAMIC),
+            node.create_subscription(TFMessage, "/tf_static", self._on_static, _STATIC),
+        ]
+
+    def lookup(self, target: str, source: str, stamp: int, timeout: float) -> RigidTransform:
+        """As TransformSource."""
+        return self._buffer.lookup(target, source, stamp, timeout)
+
+    def close(self) -> None:
+        """As TransformSource."""
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)
+        self._subscriptions.clear()
+
+    def _on_dynamic(self, message: Any) -> None:
+        self._add(message, static=False)
+
+    def _on_static(self, message: Any) -> None:
+        self._add(message, static=True)
+
+    def _add(self, message: Any, static: bool) -> None:
+        for entry in message.transforms:
+            offset, turn = entry.transform.translation, entry.transform.rotation
+            try:
+                transform = RigidTransform.from_quaternion(
+                    (offset.x, offset.y, offset.z), (turn.x, turn.y, turn.z, turn.w)
+                )
+                parent, child = entry.header.frame_id.lstrip("/"), entry.child_frame_id.lstrip("/")
+                self._buffer.add(parent, child, Time.from_msg(entry.header.stamp).nanoseconds, transform, static)
+            except RobotAIError as error:
+                self._node.get_logger().warning(
+                    f"a transform of {entry.child_frame_id} in {entry.header.frame_id} is left out: {error}",
+                    throttle_duration_sec=_COMPLAINT_PERIOD,
+                )
+
+
+class Tf2Transforms:
+    """Asks tf2_ros."""
+
+    def __init__(self, node: Node, tf2_ros: Any) -> None:
+        self._tf2 = tf2_ros
+        self._buffer = tf2_ros.Buffer()
+        self._listener = tf2_ros.TransformListener(self._buffer, node)
+
+    def lookup(self, target: str, source: str, stamp: int, timeout: float) -> RigidTransform:
+        """As TransformSource."""
+        from rclpy.duration import Duration
+
+        try:
+            found = self._buffer.lookup_transform(
+                target, source, Time(nanoseconds=stamp), Duration(nanoseconds=round(timeout * 1e9))
+            )
+        except self._tf2.LookupException as error:
+            raise UnknownFrameError(str(error)) from error
+        except self._tf2.ConnectivityException as error:
+            raise UnconnectedFramesError(str(error)) from error
+        except self._tf2.ExtrapolationException as error:
+            raise TransformTimeError(str(error)) from error
+        except self._tf2.TransformException as error:
+            raise TransformError(str(error)) from error
+        offset, turn = found.transform.translation, found.transform.rotation
+        return RigidTransform.from_quaternion((offset.x, offset.y, offset.z), (turn.x, turn.y, turn.z, turn.w))
+
+    def close(self) -> None:
+        """As TransformSource."""
+        self._listener.unregister()
+
+
+def open_transforms(node: Node) -> TransformSource:
+    """tf2_ros's transforms, or our own reading where that is not installed."""
+    try:
+        import tf2_ros
+    except ImportError:
+        return TopicTransforms(node)
+    return Tf2Transforms(node, tf2_ros)
