@@ -27,10 +27,10 @@ def save(path: Path, nodes: list[Any], inputs: list[Any], outputs: list[Any], **
     return path
 
 
-def yolo_file(path: Path, classes: int = 3, score: float = 0.9) -> Path:
+def yolo_file(path: Path, classes: int = 3, score: float = 0.9, box: tuple[float, ...] = (20, 30, 16, 24)) -> Path:
     """One 64x64 image in, 84 columns of a yolov8 head out: a bright picture gives one box of class 1, in cell 5."""
     rows = np.zeros((1, 4 + classes, 84), np.float32)
-    rows[0, :4, 5] = (20, 30, 16, 24)
+    rows[0, :4, 5] = box
     rows[0, 5, 5] = score
     nodes = [
         helper.make_node("ReduceMean", ["images"], ["mean"], axes=[1, 2, 3], keepdims=1),
@@ -74,34 +74,9 @@ def test_a_file_becomes_a_card_that_detects(tmp_path: Path, capsys: pytest.Captu
 
 
 def test_what_is_told_goes_before_every_guess(tmp_path: Path) -> None:
-    told = [
-        "--color",
-        "bgr",
-        "--mean",
-        "0,1,2",
-        "--std",
-        "255",
-        "--resize",
-        "stretch",
-        "--confidence",
-        "0.5",
-        "--iou",
-        "0.4",
-        "--max-detections",
-        "7",
-    ]
-    told += [
-        "--name",
-        "bolts",
-        "--version",
-        "2",
-        "--license",
-        "MIT",
-        "--source",
-        "factory",
-        "--option",
-        "multi_label=true",
-    ]
+    told = ["--color", "bgr", "--mean", "0,1,2", "--std", "255", "--resize", "stretch"]
+    told += ["--confidence", "0.5", "--iou", "0.4", "--max-detections", "7", "--option", "multi_label=true"]
+    told += ["--name", "bolts", "--version", "2", "--license", "MIT", "--source", "factory"]
     assert run("import", yolo_file(tmp_path / "a.onnx"), "--output", tmp_path / "out", *told) == 0
     card = ModelCard.load(tmp_path / "out")
     image = card.inputs[0]
@@ -160,6 +135,15 @@ def test_a_model_whose_output_is_no_number_is_refused(tmp_path: Path, capsys: py
     assert run("import", file, "--output", tmp_path / "out") == 1
     assert "NaN" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_boxes_in_parts_taken_for_pixels_are_noticed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = yolo_file(tmp_path / "a.onnx")
+    assert run("import", file, "--output", tmp_path / "out", "--option", "normalized=true") == 1
+    assert "Give --option normalized=false" in capsys.readouterr().err
+    assert run("import", yolo_file(file, box=(0.3, 0.5, 0.2, 0.2)), "--output", tmp_path / "out") == 1
+    assert "Give --option normalized=true" in capsys.readouterr().err
+    assert run("import", file, "--output", tmp_path / "out", "--option", "normalized=true") == 0
 
 
 def test_a_folder_with_something_in_it_stays_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

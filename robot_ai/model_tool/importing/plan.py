@@ -93,11 +93,10 @@ def _decoder(
     network = Network(outputs, *sides, classes, inspection.format, inspection.metadata, overrides.tensors)
     match = guess_decoder(network, overrides.decoder)
     options = {**match.options, **overrides.options}
-    if inspection.backend in ("litert", "tensorflow") and inspection.metadata.get("author") == "Ultralytics":
+    from_ultralytics = inspection.backend == "litert" and inspection.metadata.get("author") == "Ultralytics"
+    if from_ultralytics and match.decoder in ("yolov8", "yolo11", "yolov5"):
         # https://github.com/ultralytics/ultralytics/pull/1695: boxes as parts of the sides, for the sake of int8.
-        options = (
-            {"normalized": True, **options} if match.decoder in ("yolov8", "yolov5", "yolo26", "yolo11") else options
-        )
+        options = {"normalized": True, **options}
     if labels is not None and match.decoder in ("ssd", "torchvision") and "first_class" not in overrides.options:
         labels = without_background(labels)
     return replace(match, options=options), labels

@@ -23,6 +23,8 @@ from robot_ai.models.golden import GoldenSample
 from robot_ai.perception.preprocess import ImagePreprocessor
 
 GOLDEN_FILE = "golden.safetensors"
+# No box of a sane model reaches this many sides of the image, and none is as small as this many pixels everywhere.
+MOST_PARTS = 4
 HEADER = "# Written by `robot_ai model import`; every key is explained in docs/models.md.\n"
 
 
@@ -115,6 +117,7 @@ def _add_golden(plan: Plan, directory: Path, card: dict[str, Any], photo: NDArra
     finally:
         backend.close()
     _refuse_hidden_probabilities(plan, outputs)
+    _refuse_other_units(plan, loaded, outputs)
     loaded.create_decoder().decode(outputs, 0, loaded.thresholds.confidence)
     if plan.decoder in CHOSEN:
         return "none: the model sorts its boxes by score, and near ties may fall otherwise on another machine"
@@ -134,6 +137,28 @@ def _refuse_hidden_probabilities(plan: Plan, outputs: Any) -> None:
     if scores.min() >= 0 and abs(float(scores.sum()) - 1) < 1e-3:
         raise DecoderGuessError(
             "the output was taken for logits, but it sums to 1: it holds probabilities. Give --option activation=none"
+        )
+
+
+def _refuse_other_units(plan: Plan, card: ModelCard, outputs: Any) -> None:
+    """Boxes of the YOLO family are pixels or parts of the sides; taken for the other they are dots, or everything."""
+    options = card.decoder.options
+    if plan.decoder == "yolox" or not plan.decoder.startswith("yolo"):
+        return
+    table = next(iter(outputs.values()))[0]
+    columns = 6 if plan.decoder == "yolo26" else len(card.labels) + (5 if plan.decoder == "yolov5" else 4)
+    rows = table if table.shape[1] == columns else table.T
+    farthest = float(rows[:, :4].max())
+    normalized = bool(options.get("normalized", False))
+    if 0 < farthest <= MOST_PARTS and not normalized:
+        raise DecoderGuessError(
+            f"boxes were taken for pixels, but the largest number in them is {farthest:.3g}: they are parts of the "
+            "input's sides. Give --option normalized=true"
+        )
+    if farthest > MOST_PARTS and normalized:
+        raise DecoderGuessError(
+            f"boxes were taken for parts of the input's sides, but a number in them is {farthest:.3g}: they are "
+            "pixels. Give --option normalized=false"
         )
 
 

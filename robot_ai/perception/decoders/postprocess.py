@@ -34,8 +34,8 @@ def probabilities(decoder: str, scores: NDArray[Any]) -> NDArray[np.float32]:
     if highest > 1 + SCORE_SLACK:
         raise ScoreRangeError(
             f"decoder '{decoder}': a score is {highest:g}; expected probabilities from 0 to 1. If the model gives "
-            "logits, set the decoder's option 'activation', where it has one; else this is not the model's decoder, or its "
-            "outputs are mixed up"
+            "logits, set the decoder's option 'activation', where it has one; else this is not the model's decoder, or "
+            "its outputs are mixed up"
         )
     return np.minimum(scores, np.float32(1)) if highest > 1 else scores
 
