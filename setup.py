@@ -111,6 +111,7 @@ setup(
         "serving": SERVING,
         "convert": CONVERT,
         "benchmark": BENCHMARK,
+        "import": ["onnx>=1.16"],  # reads ONNX files; the other formats are read with their backends' packages
         "ros": ROS,
         "demo": DEMO,
         "lidar": LIDAR,

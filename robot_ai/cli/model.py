@@ -14,6 +14,8 @@ VERBS = {
     "export": "a model in other formats, of both worlds",
     "verify": "whether all artifacts of a card are the same model",
     "benchmark": "speed and memory of every artifact on this machine",
+    "info": "a model's card, artifacts and checksums, or what is in a model file",
+    "import": "make a model card from a model file",
 }
 
 

@@ -19,7 +19,7 @@ from robot_ai.perception.decoders.registry import create_decoder
 __all__ = ["CARD_FILE", "Artifact", "DecoderSpec", "ImageInput", "ModelCard", "TensorSpec", "Thresholds"]
 
 CARD_FILE = "model.yaml"
-TASKS = ("detection",)
+TASKS = ("detection", "classification")
 MAX_SIDE = 8192  # pixels; a larger input is a slip of the pen, and it would ask for gigabytes
 DTYPES = ("float32", "float16", "float64", "int64", "int32", "uint8", "int8")
 

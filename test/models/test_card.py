@@ -219,7 +219,7 @@ REFUSALS: dict[str, tuple[Change, type[RobotAIError], list[str]]] = {
     "unknown decoder": (
         put("decoder", "type", "crystal"),
         errors.CardValueError,
-        ["'decoder'", "no decoder is named 'crystal'", "one of boxes, nanodet"],
+        ["'decoder'", "no decoder is named 'crystal'", "one of boxes, centernet"],
     ),
     "unknown decoder option": (
         put("decoder", "bins", 3),

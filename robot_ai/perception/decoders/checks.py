@@ -20,10 +20,20 @@ def require_outputs(decoder: str, context: DecoderContext, expected: Mapping[str
         name in context.outputs and _shape_fits(context.outputs[name], shape) for name, shape in expected.items()
     )
     if not fits:
-        raise OutputMismatchError(
-            f"the outputs do not fit decoder '{decoder}'. It reads: {_listing(expected)}. The model gives: "
-            f"{_listing(context.outputs)}. Correct 'outputs' and 'decoder', or choose another decoder"
-        )
+        raise _mismatch(decoder, _listing(expected), context)
+
+
+def column_axis(decoder: str, context: DecoderContext, name: str, columns: int, preferred: int) -> int:
+    """The axis, 1 or 2, of an output of rank 3 that holds `columns` values per row; `preferred` where both do.
+
+    Raises OutputMismatchError, which shows both sides.
+    """
+    shape = context.outputs.get(name, ())
+    axes = [axis for axis in (preferred, 3 - preferred) if len(shape) == 3 and shape[axis] == columns]
+    if not axes:
+        first, second = (_listing({name: (None, columns, None)}), _listing({name: (None, None, columns)}))
+        raise _mismatch(decoder, f"{first} or {second}", context)
+    return axes[0]
 
 
 def require_options(decoder: str, options: Mapping[str, Any], known: Mapping[str, str]) -> None:
@@ -47,6 +57,14 @@ def finite_item(outputs: Outputs, name: str, item: int) -> NDArray[Any]:
             "The weights are damaged, or the input or the precision does not suit the model"
         )
     return array
+
+
+def _mismatch(decoder: str, expected: str, context: DecoderContext) -> OutputMismatchError:
+    return OutputMismatchError(
+        f"the outputs do not fit decoder '{decoder}'. It reads: {expected}, for {context.num_classes} labels. The "
+        f"model gives: {_listing(context.outputs)}. Correct 'outputs' and 'decoder', or 'labels', or choose another "
+        "decoder"
+    )
 
 
 def _shape_fits(shape: Shape, expected: Shape) -> bool:

@@ -23,5 +23,13 @@ class NonFiniteOutputError(DecoderError):
     """An output that holds NaN or infinity."""
 
 
+class ScoreRangeError(DecoderError):
+    """Scores that are no probabilities."""
+
+
+class ClassIndexError(DecoderError):
+    """A class index for which the card has no label."""
+
+
 class UnknownLabelError(RobotAIError):
     """A class name that the model does not know."""

@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from robot_ai.perception.decoders.checks import finite_item, require_options, require_outputs
-from robot_ai.perception.decoders.errors import DecoderOptionError
+from robot_ai.perception.decoders.checks import finite_item, require_outputs
+from robot_ai.perception.decoders.grid import cell_corners, cell_count
+from robot_ai.perception.decoders.options import DecoderOptions
+from robot_ai.perception.decoders.postprocess import best_mask
 from robot_ai.perception.decoders.protocol import Candidates, DecoderContext, Outputs
 
 OPTIONS = {
@@ -42,15 +44,15 @@ class NanoDetDecoder:
     """
 
     def __init__(self, options: Mapping[str, Any], context: DecoderContext) -> None:
-        require_options("nanodet", options, OPTIONS)
-        strides = _strides(options)
-        self._bins = _count(options, "bins", None)
-        self._max_candidates = _count(options, "max_candidates", 1000)
+        read = DecoderOptions("nanodet", options, OPTIONS)
+        strides = read.strides()
+        self._bins = read.count("bins")
+        self._max_candidates = read.count("max_candidates", 1000)
         expected: dict[str, tuple[int | None, ...]] = {}
         for stride in strides:
-            cells = _cells(stride, context)
-            expected[f"scores_{stride}"] = (None, cells, context.num_classes)
-            expected[f"distances_{stride}"] = (None, cells, 4 * self._bins)
+            count = cell_count("nanodet", stride, context)
+            expected[f"scores_{stride}"] = (None, count, context.num_classes)
+            expected[f"distances_{stride}"] = (None, count, 4 * self._bins)
         # Before any array is made: a slip in the card must not ask for terabytes.
         require_outputs("nanodet", context, expected)
         self._steps = np.arange(self._bins, dtype=np.float32)
@@ -60,7 +62,7 @@ class NanoDetDecoder:
     def decode(self, outputs: Outputs, item: int, confidence: float) -> Candidates:
         """Decodes one batch item; of more than `max_candidates` the best are kept. Raises NonFiniteOutputError."""
         found = [self._above(level, outputs, item, confidence) for level in self._levels]
-        kept = self._best(np.concatenate([scores for _, _, scores in found]))
+        kept = best_mask(np.concatenate([scores for _, _, scores in found]), self._max_candidates)
         start, parts = 0, []
         for level, (cells, classes, scores) in zip(self._levels, found, strict=True):
             chosen = kept[start : start + len(scores)]
@@ -69,14 +71,6 @@ class NanoDetDecoder:
             parts.append((self._boxes(level, logits, cells[chosen]), scores[chosen], classes[chosen]))
         boxes, all_scores, all_classes = (np.concatenate(column) for column in zip(*parts, strict=True))
         return Candidates(boxes, all_scores, all_classes)
-
-    def _best(self, scores: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """A mask of the best `max_candidates` scores."""
-        surplus = len(scores) - self._max_candidates
-        mask = np.ones(len(scores), np.bool_)
-        if surplus > 0:
-            mask[np.argpartition(scores, surplus)[:surplus]] = False
-        return mask
 
     @staticmethod
     def _above(
@@ -100,32 +94,6 @@ class NanoDetDecoder:
         return clipped
 
 
-def _cells(stride: int, context: DecoderContext) -> int:
-    """The number of cells of a stride."""
-    if context.height % stride or context.width % stride:
-        raise DecoderOptionError(
-            f"decoder 'nanodet': stride {stride} does not divide the input of {context.width}x{context.height} pixels; "
-            "expected an input whose sides are multiples of every stride"
-        )
-    return (context.height // stride) * (context.width // stride)
-
-
 def _level(stride: int, context: DecoderContext) -> _Level:
-    ys, xs = np.mgrid[: context.height // stride, : context.width // stride]
-    centers = (np.stack([xs.ravel(), ys.ravel()], axis=1) + 0.5) * stride
+    centers = (cell_corners(stride, context) + 0.5) * stride
     return _Level(f"scores_{stride}", f"distances_{stride}", stride, centers.astype(np.float32))
-
-
-def _strides(options: Mapping[str, Any]) -> list[int]:
-    strides = options.get("strides")
-    valid = isinstance(strides, list) and strides and all(type(stride) is int and stride > 0 for stride in strides)
-    if not valid or len(set(strides or [])) != len(strides or []):
-        raise DecoderOptionError(f"decoder 'nanodet': 'strides' is {strides!r}; expected a {OPTIONS['strides']}")
-    return list(strides or [])
-
-
-def _count(options: Mapping[str, Any], key: str, default: int | None) -> int:
-    value = options.get(key, default)
-    if type(value) is not int or value < 1:
-        raise DecoderOptionError(f"decoder 'nanodet': '{key}' is {value!r}; expected the {OPTIONS[key]}")
-    return value

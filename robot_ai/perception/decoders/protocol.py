@@ -16,7 +16,8 @@ Outputs = Mapping[str, NDArray[Any]]
 class Candidates:
     """Boxes before non-maximum suppression.
 
-    xyxy: (N, 4) float32, left, top, right, bottom in network pixels (edges, so 0 to width). scores: (N,) float32.
+    xyxy: (N, 4) float32, left, top, right, bottom in network pixels (edges, so 0 to width; some decoders
+    leave what lies outside to be clipped after the suppression). scores: (N,) float32.
     class_indices: (N,) int64.
     """
 

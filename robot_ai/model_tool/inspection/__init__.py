@@ -1,0 +1,1 @@
+"""Looking into model files, without running anything of theirs: format, inputs, outputs, metadata."""
