@@ -23,6 +23,7 @@ from rcl_interfaces.srv import SetParametersAtomically
 from rclpy.context import Context
 from rclpy.experimental import EventsExecutor
 from rclpy.parameter import Parameter
+from vision_msgs.msg import Detection2DArray
 
 from bench.harness import Listener, Namespaced, Run, detector
 from bench.report import table
@@ -54,7 +55,7 @@ class Session:
         self.run = Run()
         self.context = Context()
         rclpy.init(context=self.context, domain_id=int(domain))
-        self.listener = Listener(self.context, self.run, self.namespace)
+        self.listener = Listener(self.context, self.run, self.namespace, Detection2DArray)
         self.executor = EventsExecutor(context=self.context)
         self.executor.add_node(self.listener)
         service = f"{self.namespace}/camera_detector/set_parameters_atomically"
