@@ -67,7 +67,9 @@ TestLedgerMachine.settings = settings(max_examples=60, stateful_step_count=40)
 def test_every_cause_is_in_the_snapshot_from_the_start():
     snapshot = FrameLedger().snapshot(0.0)
     assert set(snapshot.dropped) == set(DropCause)
-    assert [cause.value for cause in DropCause] == ["stale", "malformed", "failed", "disabled", "rate"]
+    assert [cause.value for cause in DropCause] == [
+        "stale", "malformed", "failed", "disabled", "no_transform", "rate",
+    ]  # fmt: skip
     assert snapshot.balanced
 
 

@@ -72,6 +72,7 @@ def test_frames_show_the_whole_ledger():
         "frames dropped: malformed": "1",
         "frames dropped: failed": "0",
         "frames dropped: disabled": "0",
+        "frames dropped: no_transform": "0",
         "frames dropped: rate": "1",
         "frames in flight": "3",
         "newest detection age (s)": "0.123",
