@@ -66,8 +66,8 @@ class Groups:
 @dataclass(frozen=True)
 class OrientedBoxes:
     """Boxes around clusters: centers (N, 3) and sizes (N, 3) float32 in meters, length >= width; yaws (N,) in radians,
-    -pi/2 <= yaw < pi/2; `edge_gaps` (N,): median distance of a cluster's points from its box's nearest side, in meters,
-    small for what has flat sides.
+    -pi/2 <= yaw < pi/2; `edge_gaps` (N,): median distance, in meters, of a sample of a cluster's points from its box's
+    nearest side, small for what has flat sides.
     """
 
     centers: Floats
@@ -81,14 +81,13 @@ def fit_boxes(groups: Groups) -> OrientedBoxes:
     if not len(groups):
         none = np.empty((0, 3), np.float32)
         return OrientedBoxes(none, none, none[:, 0], none[:, 0])
-    yaws = _headings(groups.thinned(_SAMPLE))
-    each = np.repeat(yaws, groups.counts)
-    cos, sin = np.cos(each), np.sin(each)
-    x, y = groups.points[:, 0], groups.points[:, 1]
-    local = np.stack([x * cos + y * sin, y * cos - x * sin, groups.points[:, 2]], axis=1)
+    sample = groups.thinned(_SAMPLE)
+    yaws = _headings(sample)
+    local = _along_boxes(groups, yaws)
     low, high = groups.minimum(local), groups.maximum(local)
-    gaps = np.minimum(local - np.repeat(low, groups.counts, axis=0), np.repeat(high, groups.counts, axis=0) - local)
-    edge_gaps = _medians(gaps[:, :2].min(axis=1), groups)
+    some, counts = _along_boxes(sample, yaws), sample.counts
+    gaps = np.minimum(some - np.repeat(low, counts, axis=0), np.repeat(high, counts, axis=0) - some)
+    edge_gaps = _medians(gaps[:, :2].min(axis=1), sample)
     middle, sizes = (low + high) / 2, high - low
     cos, sin = np.cos(yaws), np.sin(yaws)
     centers = np.stack(
@@ -102,6 +101,14 @@ def fit_boxes(groups: Groups) -> OrientedBoxes:
     return OrientedBoxes(
         centers.astype(np.float32), sizes.astype(np.float32), yaws.astype(np.float32), edge_gaps.astype(np.float32)
     )
+
+
+def _along_boxes(groups: Groups, yaws: Floats) -> Floats:
+    """(P, 3): the points' coordinates along the axes of their cluster's box."""
+    each = np.repeat(yaws, groups.counts)
+    cos, sin = np.cos(each), np.sin(each)
+    x, y = groups.points[:, 0], groups.points[:, 1]
+    return np.stack([x * cos + y * sin, y * cos - x * sin, groups.points[:, 2]], axis=1)
 
 
 def _headings(groups: Groups) -> Floats:

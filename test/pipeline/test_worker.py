@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from robot_ai.backends.loading import BackendChoice
+from robot_ai.geometry.errors import UnknownFrameError
 from robot_ai.perception.detections import Detections
 from robot_ai.perception.encodings import RawImage, decode_compressed, decode_raw
 from robot_ai.perception.errors import ImageLengthError
@@ -146,6 +147,15 @@ def test_a_stage_that_nobody_knows_is_measured_and_no_fault():
         bench.ask(2)
         assert bench.counts() == {"published": 2}
         assert bench.accounts["front"].latencies.percentiles()["track"].p50 == 0.5
+
+
+def test_a_missing_transform_is_a_cause_of_its_own():
+    def detect(items: Sequence[Any]) -> DetectionResult:
+        raise UnknownFrameError("no transform names the frame 'odom'")
+
+    with running(detect=detect) as bench:
+        bench.ask("cloud")
+    assert bench.counts() == {"no_transform": 1}
 
 
 def test_a_complaint_that_raises_does_not_end_the_worker(caplog):
