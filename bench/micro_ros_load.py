@@ -22,11 +22,12 @@ from dataclasses import dataclass
 
 import psutil
 
-from robot_ai.micro_ros.client import Answer, XrceClient
+from robot_ai.micro_ros.client import Answer, Sample, XrceClient
 from robot_ai.micro_ros.client_link import ClientRunner, Link, SerialLink, UdpLink
 from robot_ai.micro_ros.config import SerialSettings, UdpSettings
 from robot_ai.micro_ros.loopback import Loopback
 from robot_ai.micro_ros.server import AgentServer
+from robot_ai.micro_ros.wire import ObjectKind
 
 TYPE = "std_msgs::msg::dds_::UInt32_"
 CLIENTS, HERTZ = 50, 20
@@ -79,6 +80,7 @@ def serve(kind: str, where: str) -> int:
     middleware = Loopback(keep=False)
     transport = UdpSettings(port=int(where)) if kind == "udp" else SerialSettings(where)
     server = AgentServer(middleware, [transport])
+    middleware.inbox = server.inbox
     server.start()
     for _ in sys.stdin:
         print(middleware.written, flush=True)
@@ -152,6 +154,34 @@ def confirmed(runner: ClientRunner, seconds: float) -> tuple[int, float]:
     return count, time.perf_counter() - began
 
 
+def round_trip(runner: ClientRunner, count: int) -> str:
+    """Microseconds from a reliable sample to the same sample back from the loopback, one at a time."""
+    client, link = runner.client, runner.link
+    now = time.monotonic()
+    client.create_subscriber(0, 0, now)
+    client.create_datareader(0, 0, 0, now)
+    client.read(0, ObjectKind.DATAREADER, now)
+    assert runner.confirm(), "the agent does not make the reader"
+    runner.spin(0.1)
+    taken = []
+    for _ in range(count):
+        began = time.perf_counter()
+        client.write(0, _PAYLOAD, now)
+        runner.flush()
+        back = False
+        while not back:
+            messages = link.receive(5.0)
+            assert messages, "the sample does not come back"
+            for message in messages:
+                back |= any(isinstance(event, Sample) for event in client.receive(message, now))
+        taken.append((time.perf_counter() - began) * 1e6)
+        runner.flush()
+    client.delete(0, ObjectKind.DATAREADER, now)
+    assert runner.confirm(), "the agent does not delete the reader"
+    taken.sort()
+    return f"round trip p50 {taken[count // 2]:.0f} µs, p99 {taken[count * 99 // 100]:.0f} µs"
+
+
 def best_effort(runner: ClientRunner, process: AgentProcess, rate: float, seconds: float) -> str:
     """Offers best-effort samples at `rate`; what of them reached the middleware."""
     client = runner.client
@@ -216,6 +246,7 @@ def main() -> int:
             usage = Usage(process.process)
             count, taken = confirmed(runner, arguments.seconds)
             print(f"{transport}: confirmed one by one {count / taken:,.0f}/s; {usage.describe()}")
+            print(f"{transport}: {round_trip(runner, 3000)}")
             for rate in RATES:
                 print(f"{transport}: {best_effort(runner, process, rate, arguments.seconds)}")
     print(fifty(arguments.seconds))
