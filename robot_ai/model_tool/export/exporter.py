@@ -123,6 +123,7 @@ def _write_golden(output: Path, key: str, photos: Path | None) -> None:
         batch = batch.transpose((0, 3, 1, 2) if given.layout == "NCHW" else (0, 2, 3, 1))
     path = output / "golden.safetensors"
     GoldenSample({given.name: batch}, {spec.name: outputs[spec.name] for spec in card.outputs}).save(path)
+    path.chmod(0o644)  # safetensors writes files that only their owner reads; a node may run as another user
     set_golden(output, path.name, checksum(path))
 
 
