@@ -32,7 +32,7 @@ demo:
 
 demo-lidar:
 	@$(ENSURE) ros demo
-	@$(RUN) robot_ai demo_lidar $(DEMO_ARGS)
+	@$(RUN) robot_ai demo-lidar $(DEMO_ARGS)
 
 demo-mcu:
 	@$(ENSURE) ros demo

@@ -15,7 +15,7 @@ VERBS = {
     "evaluate": "measure a model's average precision on a COCO data set",
     "model": "import, export, verify and measure models",
     "show": "draw a lidar scan from a file with the boxes found in it",
-    "demo_lidar": "find things in a simulated lidar scan",
+    "demo-lidar": "find things in a simulated lidar scan",
     "docs": "write the generated pages of docs/",
 }
 

@@ -1,4 +1,4 @@
-"""`robot_ai show` and `robot_ai demo_lidar` as a user types them."""
+"""`robot_ai show` and `robot_ai demo-lidar` as a user types them."""
 
 import cv2
 import numpy as np
@@ -23,7 +23,7 @@ def test_show_names_what_it_cannot_read(tmp_path, capsys):
 
 @pytest.mark.parametrize("beams", [16, 64])
 def test_demo_finds_what_it_simulates(tmp_path, capsys, beams):
-    main(["demo_lidar", "--output", str(tmp_path), "--beams", str(beams)])
+    main(["demo-lidar", "--output", str(tmp_path), "--beams", str(beams)])
     printed = capsys.readouterr().out
     assert "person" in printed
     assert (tmp_path / "top_view.png").stat().st_size > 1000
