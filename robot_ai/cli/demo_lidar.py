@@ -1,4 +1,4 @@
-"""`robot_ai demo_lidar`: a simulated scene, its boxes and how they compare with the truth; no data, no ROS."""
+"""`robot_ai demo-lidar`: a simulated scene, its boxes and how they compare with the truth; no data, no ROS."""
 
 from __future__ import annotations
 
