@@ -14,7 +14,12 @@ from numpy.typing import NDArray
 from robot_ai.backends.base import FrameworkBackend, LoadRequest
 from robot_ai.backends.errors import ArtifactLoadError, BackendOptionError, DeviceError, InferenceError
 from robot_ai.backends.protocol import Tensors, TensorSpec
-from robot_ai.backends.serving.errors import AnswerError, ModelNotReadyError, ServerUnavailableError
+from robot_ai.backends.serving.errors import (
+    AnswerError,
+    ModelNotReadyError,
+    RequestRefusedError,
+    ServerUnavailableError,
+)
 from robot_ai.backends.serving.options import Endpoint, ServerOptions, parse_endpoint, read_options
 from robot_ai.backends.serving.protocol import Arrays, Described, DescribedTensor, ModelClient
 from robot_ai.backends.support import check_precision, in_chunks, like_the_card, parse_device, zeros_for
@@ -114,6 +119,13 @@ class ServerBackend(FrameworkBackend):
         for left in range(self._settings.retries, -1, -1):
             try:
                 return client.predict(inputs, wanted, max(0.001, deadline - time.monotonic()))
+            except RequestRefusedError as error:
+                count = len(next(iter(inputs.values())))
+                if count == 1:
+                    raise
+                raise RequestRefusedError(
+                    f"{error}. The request held {count} images: if that is too many, set the option max_batch"
+                ) from error
             except ServerUnavailableError:
                 if not left or time.monotonic() >= deadline:
                     raise

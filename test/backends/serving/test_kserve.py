@@ -12,7 +12,7 @@ import pytest
 from model_servers import ModelServer, Served, start_kserve
 from tiny_model import expected, images
 
-from robot_ai.backends.errors import ArtifactLoadError
+from robot_ai.backends.errors import ArtifactLoadError, BackendOptionError
 from robot_ai.backends.protocol import Backend
 
 
@@ -38,12 +38,15 @@ def test_numbers_can_be_asked_for(served: Served) -> None:
 
 
 def test_a_fixed_batch_takes_any(tmp_path: Path, server_card: Path, serve: Callable[..., Served]) -> None:
-    server = start_kserve(tmp_path, server_card, "--batch", "1")
+    server = start_kserve(tmp_path, server_card, "--batch", "4")
     try:
         for protocol in server.urls:
-            backend = serve("kserve", protocol, server).load()
+            served = serve("kserve", protocol, server)
+            backend = served.load()
             for count in (1, 3):
                 check(backend, count)
+            with pytest.raises(BackendOptionError, match="takes batches of 4 only"):
+                served.load("max_batch=2")
     finally:
         server.kill()
 
