@@ -99,6 +99,8 @@ def torchvision() -> Any:
         import torchvision
     except (ImportError, RuntimeError) as error:  # RuntimeError: a build for another PyTorch
         pytest.skip(f"torchvision cannot be imported ({error}): docs/import.md says how to run this")
+    if not torchvision.extension._has_ops():
+        pytest.skip("torchvision's operators do not fit this PyTorch: docs/import.md says how to run this")
     return torchvision
 
 

@@ -215,7 +215,7 @@ def main() -> None:
         server.add_insecure_port(address)
     server.start()
     Thread(target=http.serve_forever, daemon=True).start()
-    print("ready", flush=True)  # noqa: T201
+    print("ready", flush=True)
     server.wait_for_termination()
 
 

@@ -216,7 +216,7 @@ def main() -> None:
     server.start()
     rest = ThreadingHTTPServer(("127.0.0.1", arguments.ports[1]), rest_handler(models))
     Thread(target=rest.serve_forever, daemon=True).start()
-    print("ready", flush=True)  # noqa: T201
+    print("ready", flush=True)
     server.wait_for_termination()
 
 

@@ -222,7 +222,6 @@ def test_a_server_that_is_started_again_is_found_again(
 
 
 def test_no_framework_is_imported(kserve: ModelServer, server_card: Path) -> None:
-    """A robot that only calls a server needs neither TensorFlow nor PyTorch nor a client; HTTP not even gRPC."""
     """A robot that only calls a server needs neither TensorFlow nor PyTorch nor a client package."""
     program = f"""
 import sys
