@@ -110,13 +110,17 @@ def _corner(text: str, counts: tuple[int, int, int]) -> tuple[int, int, int]:
     return fixed[0], fixed[1], fixed[2]
 
 
-def place(mesh: Mesh, piece: Piece, turn: float) -> Mesh:
-    """Turns, stretches to the catalogue's size, and puts the middle of the ground plan at the origin, on the floor."""
+def place(mesh: Mesh, piece: Piece, turn: float, height: float | None) -> Mesh:
+    """Turns, stretches to the catalogue's size, and puts the middle of the ground plan at the origin, on the floor.
+
+    turn: degrees about z. height: metres, to which the whole is scaled.
+    """
     used = sorted({corner[0] for triangles in mesh.faces.values() for triangle in triangles for corner in triangle})
     vertices = mesh.vertices @ piece.rotation.T
     normals = mesh.normals @ piece.rotation.T
     low, high = vertices[used].min(axis=0), vertices[used].max(axis=0)
-    scale = piece.size / np.where(high > low, high - low, 1.0)
+    size = piece.size if height is None else piece.size * (height / piece.size[1])
+    scale = size / np.where(high > low, high - low, 1.0)
     middle = np.array([(low[0] + high[0]) / 2, low[1], (low[2] + high[2]) / 2])
     about_z = np.radians(turn)
     turned = np.array([[np.cos(about_z), -np.sin(about_z), 0], [np.sin(about_z), np.cos(about_z), 0], [0, 0, 1]])
@@ -310,7 +314,7 @@ def convert(source: Path, target: Path) -> None:
         with zipfile.ZipFile(source / f"{catalogue}.sh3f") as archive:
             piece = read_catalogue(archive)[wish["id"]]
             text = archive.read(piece.model).decode("latin-1")
-            mesh = place(read_obj(text), piece, wish.get("turn", 0))
+            mesh = place(read_obj(text), piece, wish.get("turn", 0), wish.get("height"))
             header = f"{piece.title} by {piece.creator}, {licence}; changed by tools/convert_furniture.py"
             materials, textures = Materials(archive, piece.model, text).write(list(mesh.faces), header)
         used = sorted({corner[0] for faces in mesh.faces.values() for face in faces for corner in face})
