@@ -14,6 +14,9 @@ from robot_ai.simulation.scene import VISUAL_GROUP, Scene
 
 _SPARE_GEOMS = 64
 _RGB = 3
+_HIDDEN_GROUP = 4
+# Meters beside the image in which things are drawn for their shadows' sake.
+_SHADOW_MARGIN = 1.5
 
 
 class GlRenderer:
@@ -35,12 +38,12 @@ class GlRenderer:
         self._options.geomgroup[VISUAL_GROUP] = 1
         self._camera = mujoco.MjvCamera()
         self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
+        shadows = bool(scene.model.vis.quality.shadowsize > 1)
+        self._margin = _SHADOW_MARGIN if shadows else 0.0
         flags = self._scene.flags
-        flags[mujoco.mjtRndFlag.mjRND_SHADOW] = scene.model.vis.quality.shadowsize > 1
+        flags[mujoco.mjtRndFlag.mjRND_SHADOW] = shadows
         flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = False
         flags[mujoco.mjtRndFlag.mjRND_HAZE] = False
-        # Furniture is drawn from both sides: its triangles face anywhere.
-        flags[mujoco.mjtRndFlag.mjRND_CULL_FACE] = False
         self._pixels = np.empty(0, np.uint8)
 
     def render(self, data: Any, camera: int, width: int, height: int) -> NDArray[np.uint8]:
@@ -75,9 +78,15 @@ class GlRenderer:
 
     def _update(self, data: Any, camera: int) -> None:
         self._camera.fixedcamid = camera
-        mujoco.mjv_updateScene(
-            self._model, data, self._options, None, self._camera, mujoco.mjtCatBit.mjCAT_ALL, self._scene
-        )
+        groups = self._model.geom_group.copy()
+        outside = (groups == VISUAL_GROUP) & ~may_be_seen(self._model, data, camera, self._margin)
+        self._model.geom_group[outside] = _HIDDEN_GROUP
+        try:
+            mujoco.mjv_updateScene(
+                self._model, data, self._options, None, self._camera, mujoco.mjtCatBit.mjCAT_ALL, self._scene
+            )
+        finally:
+            self._model.geom_group[:] = groups
 
     def _draw(self, width: int, height: int) -> NDArray[np.uint8]:
         if self._pixels.size != width * height * _RGB:
@@ -87,6 +96,24 @@ class GlRenderer:
         mujoco.mjr_readPixels(self._pixels, None, area, self._gl)
         # OpenGL's rows go up.
         return self._pixels.reshape(height, width, _RGB)[::-1]
+
+
+def may_be_seen(model: Any, data: Any, camera: int, margin: float) -> NDArray[np.bool_]:
+    """(ngeom,): whether the sphere around each geom, grown by `margin` meters, reaches into what a camera looks at.
+
+    The engine draws all there is, and without a GPU that is most of an image's cost.
+    """
+    local = (data.geom_xpos - data.cam_xpos[camera]) @ data.cam_xmat[camera].reshape(3, 3)
+    radius = model.geom_rbound + margin
+    depth = -local[:, 2]
+    seen: NDArray[np.bool_] = depth > -radius
+    sensor, intrinsic = model.cam_sensorsize[camera], model.cam_intrinsic[camera]
+    for axis in range(2):
+        # The image's half, and how far its middle is off the axis.
+        tangent = (sensor[axis] / 2 + abs(intrinsic[2 + axis])) / intrinsic[axis]
+        seen &= (np.abs(local[:, axis]) - depth * tangent) / np.hypot(1.0, tangent) <= radius
+    # Planes have no sphere.
+    return seen | (model.geom_rbound == 0)
 
 
 def _open_context(kind: str, width: int, height: int) -> Any:

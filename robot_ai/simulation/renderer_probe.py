@@ -11,6 +11,7 @@ import numpy as np
 from robot_ai.geometry.transforms import RigidTransform
 from robot_ai.simulation.builder import build
 from robot_ai.simulation.gl_renderer import GlRenderer
+from robot_ai.simulation.quality import Quality
 from robot_ai.simulation.sdf_element import RawPose
 from robot_ai.simulation.sdf_types import (
     CameraSpec,
@@ -30,7 +31,7 @@ _SIZE = 64
 def main(argv: list[str] | None = None) -> int:
     """Draws a red wall with an OpenGL of that kind."""
     kind = (sys.argv[1:] if argv is None else argv)[0]
-    scene = build(_world(), shadow_size=0)
+    scene = build(_world(), Quality(shadow_size=0))
     data = mujoco.MjData(scene.model)
     mujoco.mj_forward(scene.model, data)
     renderer = GlRenderer(scene, kind)
