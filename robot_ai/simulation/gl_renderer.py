@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import cv2
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from robot_ai.simulation.scene import VISUAL_GROUP, Scene
 
 _SPARE_GEOMS = 64
 _RGB = 3
+_TWO_BYTES = 1 << 16
 _HIDDEN_GROUP = 4
 # Meters beside the image in which things are drawn for their shadows' sake.
 _SHADOW_MARGIN = 1.5
@@ -47,13 +49,14 @@ class GlRenderer:
         self._pixels = np.empty(0, np.uint8)
 
     def render(self, data: Any, camera: int, width: int, height: int) -> NDArray[np.uint8]:
-        """(height, width, 3) uint8 RGB, the caller's own."""
+        """As Renderer."""
         self._update(data, camera)
         return self._draw(width, height).copy()
 
-    def segment(self, data: Any, camera: int, width: int, height: int) -> NDArray[np.int32]:
-        """(height, width) int32: the geom in each pixel, -1 for the sky. Draws what `render` drew, if it was called
-        with the same state."""
+    def segment(
+        self, data: Any, camera: int, width: int, height: int, values: NDArray[np.uint16]
+    ) -> NDArray[np.uint16]:
+        """As Renderer."""
         self._update(data, camera)
         flags = self._scene.flags
         flags[mujoco.mjtRndFlag.mjRND_SEGMENT] = flags[mujoco.mjtRndFlag.mjRND_IDCOLOR] = True
@@ -62,14 +65,13 @@ class GlRenderer:
         finally:
             flags[mujoco.mjtRndFlag.mjRND_SEGMENT] = flags[mujoco.mjtRndFlag.mjRND_IDCOLOR] = False
         # Colors count the drawn geoms from 1 on, 0 is the sky.
-        numbers = colors[..., 0].astype(np.int32)
-        if self._scene.ngeom > 254:
-            numbers |= colors[..., 1].astype(np.int32) << 8
-        table = np.full(max(self._scene.ngeom + 2, 256), -1, np.int32)
+        table = np.full(_TWO_BYTES, values[-1], np.uint16)
         for geom in self._scene.geoms[: self._scene.ngeom]:
-            if geom.objtype == mujoco.mjtObj.mjOBJ_GEOM and 0 <= geom.segid < len(table) - 1:
-                table[geom.segid + 1] = geom.objid
-        return table[np.minimum(numbers, len(table) - 1)]
+            if geom.objtype == mujoco.mjtObj.mjOBJ_GEOM and 0 <= geom.segid < _TWO_BYTES - 1:
+                table[geom.segid + 1] = values[geom.objid]
+        if self._scene.ngeom < 255:
+            return np.asarray(cv2.LUT(np.ascontiguousarray(colors[..., 0]), table[:256]), np.uint16)
+        return table[colors[..., 0].astype(np.uint16) | (colors[..., 1].astype(np.uint16) << 8)]
 
     def close(self) -> None:
         """Frees the context; without it the process may crash at its end."""

@@ -36,10 +36,10 @@ def main(argv: list[str] | None = None) -> int:
     mujoco.mj_forward(scene.model, data)
     renderer = GlRenderer(scene, kind)
     image = renderer.render(data, 0, _SIZE, _SIZE)
-    geoms = renderer.segment(data, 0, _SIZE, _SIZE)
+    geoms = renderer.segment(data, 0, _SIZE, _SIZE, np.array([7, 0], np.uint16))
     renderer.close()
     red, green, blue = image[_SIZE // 2, _SIZE // 2].astype(int)
-    if geoms[_SIZE // 2, _SIZE // 2] != 0 or red < 50 or max(green, blue) > red // 2:
+    if geoms[_SIZE // 2, _SIZE // 2] != 7 or red < 50 or max(green, blue) > red // 2:
         print(f"the image shows {red}, {green}, {blue} where a red wall is")  # noqa: T201 - read by renderers.probe
         return 1
     return 0
