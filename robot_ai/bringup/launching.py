@@ -5,14 +5,16 @@ Needs launch and launch_ros, which come with a ROS distribution; only the files 
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import launch.logging
 from launch.actions import (
     DeclareLaunchArgument,
     EmitEvent,
+    ExecuteProcess,
     OpaqueFunction,
     RegisterEventHandler,
     TimerAction,
@@ -23,7 +25,7 @@ from launch.event_handlers import OnProcessExit, OnProcessStart
 from launch.events import matches_action
 from launch.events.process import ProcessExited
 from launch.substitutions import LaunchConfiguration
-from launch_ros.actions import LifecycleNode
+from launch_ros.actions import LifecycleNode, Node
 from launch_ros.event_handlers import OnStateTransition
 from launch_ros.events.lifecycle import ChangeState
 from launch_ros.parameter_descriptions import ParameterFile
@@ -31,16 +33,17 @@ from lifecycle_msgs.msg import Transition
 
 from launch import Action, EventHandler, LaunchContext, LaunchDescription
 from robot_ai.bringup.backoff import Backoff
-from robot_ai.bringup.table import TOPICS, Executable, Member, default_name
+from robot_ai.bringup.table import BRIDGE, GUARDED, TOPICS, Executable, Member
 from robot_ai.ros.environment import image_transport_environment
 from robot_ai.ros.parameter_spec import ParameterSpec, from_text
 from robot_ai.share import share_file
 
 FROM_FILE = ""
+BY_BRIDGE = ""
 LIFECYCLES = ("node", "launch", "manual")
-_TRUE = ("true", "1")
 # `lifecycle` says it.
 _NOT_ARGUMENTS = ("autostart",)
+_SWITCHES = ("own_tf", "use_sim_time", "respawn", "shared_memory")
 
 
 def describe_node(executable: Executable) -> LaunchDescription:
@@ -53,24 +56,21 @@ def describe_node(executable: Executable) -> LaunchDescription:
     return LaunchDescription([*_common(), *topics, *_node_arguments(member), OpaqueFunction(function=_starter(member))])
 
 
-def describe_members(members: Iterable[Member], off: Iterable[str] = ()) -> list[Action]:
+def describe_members(members: Sequence[Member], off: Sequence[str] = (), use_sim_time: bool = False) -> list[Action]:
     """Several nodes of a robot, each with a switch named by its role; those in `off` are off unless asked for.
 
     Arguments of a single node begin with its role: `camera.backend`.
     """
-    members, off = tuple(members), tuple(off)
-    switches = [
-        DeclareLaunchArgument(
-            member.role,
-            default_value="false" if member.role in off else "true",
-            choices=["true", "false"],
-            description=member.meaning,
-        )
-        for member in members
-    ]
+    switches = [_switch(member.role, member.role not in off, member.meaning) for member in members]
     used = {topic for member in members for topic in member.topics.values()}
     topics = [
         DeclareLaunchArgument(name, default_value=topic.default, description=topic.meaning)
+        if name not in GUARDED
+        else DeclareLaunchArgument(
+            name,
+            default_value=BY_BRIDGE,
+            description=f"{topic.meaning}; empty: {topic.default}, or {GUARDED[name]} with bridge:=true",
+        )
         for name, topic in TOPICS.items()
         if name in used
     ]
@@ -80,7 +80,7 @@ def describe_members(members: Iterable[Member], off: Iterable[str] = ()) -> list
         description="YAML file of parameters for all nodes, by their names; wins over each node's own file",
     )
     return [
-        *_common(),
+        *_common(use_sim_time),
         *switches,
         *topics,
         overlay,
@@ -92,10 +92,27 @@ def describe_members(members: Iterable[Member], off: Iterable[str] = ()) -> list
     ]
 
 
-def _common() -> list[Action]:
+def simulated_microcontroller() -> list[Action]:
+    """Beside describe_members with the bridge: a microcontroller in software, on the bridge's UDP port."""
+    return [
+        _switch("simulated_mcu", True, "with bridge:=true, a simulated microcontroller joins it over UDP"),
+        OpaqueFunction(function=_microcontroller),
+    ]
+
+
+def _microcontroller(context: LaunchContext) -> list[Action]:
+    if not (_is_on(BRIDGE.role, context) and _is_on("simulated_mcu", context)):
+        return []
+    port = context.launch_configurations[f"{BRIDGE.role}.udp_port"] or str(BRIDGE.executable.specs["udp_port"].default)
+    command = [sys.executable, "-m", "robot_ai.cli.simulated_mcu", "--udp", port]
+    return [ExecuteProcess(cmd=command, name="simulated_mcu", output="screen")]
+
+
+def _common(use_sim_time: bool = False) -> list[Action]:
     return [
         DeclareLaunchArgument("namespace", default_value="", description="ROS namespace, one for each robot"),
-        DeclareLaunchArgument("use_sim_time", default_value="false", description="take time from /clock"),
+        _switch("own_tf", False, "tf and tf_static in the namespace, as several robots with equal frames need it"),
+        _switch("use_sim_time", use_sim_time, "take time from /clock"),
         DeclareLaunchArgument("log_level", default_value="info", description="debug, info, warn, error or fatal"),
         DeclareLaunchArgument(
             "lifecycle",
@@ -104,19 +121,22 @@ def _common() -> list[Action]:
             description="who configures and activates: node (it does so itself), launch (by lifecycle events, after a "
             "respawn too), manual (a lifecycle manager, or ros2 lifecycle)",
         ),
-        DeclareLaunchArgument(
-            "respawn",
-            default_value="true",
-            choices=["true", "false"],
-            description="start a node again that has died, after 1 s, and twice as long after each further death",
-        ),
-        DeclareLaunchArgument(
+        _switch("respawn", True, "start a node again that died, after 1 s, and twice as long after each further death"),
+        _switch(
             "shared_memory",
-            default_value="true",
-            description="set the Fast DDS profile and the malloc environment for large images and clouds "
-            "(docs/robot.md)",
+            True,
+            "set the Fast DDS profile and the malloc environment for large images and clouds (docs/robot.md)",
         ),
     ]
+
+
+def _switch(name: str, on: bool, meaning: str) -> DeclareLaunchArgument:
+    return DeclareLaunchArgument(name, default_value=str(on).lower(), description=f"{meaning} [true or false]")
+
+
+def _is_on(name: str, context: LaunchContext) -> bool:
+    """Whether a switch is on; raises InvalidConditionExpressionError for what is neither true nor false."""
+    return IfCondition(LaunchConfiguration(name)).evaluate(context)
 
 
 def _node_arguments(member: Member) -> list[Action]:
@@ -170,24 +190,26 @@ class _Start:
         self._given = dict(context.launch_configurations)
         self._member = member
         self._prefix = _prefix(member)
+        self._on = {name: _is_on(name, context) for name in (*_SWITCHES, BRIDGE.role) if name in self._given}
         self._backoff = Backoff()
         self._started = 0.0
         self._logger = launch.logging.get_logger(self._given[f"{self._prefix}name"])
 
     def actions(self) -> list[Action]:
         """The node, and what happens when it has started, changed its state, or ended."""
-        node = LifecycleNode(
+        by_events = self._given["lifecycle"] == "launch"
+        node = (LifecycleNode if by_events else Node)(
             package="robot_ai",
             executable=self._member.executable.name,
             name=self._given[f"{self._prefix}name"],
             namespace=self._given["namespace"],
             parameters=self._node_parameters(),
-            remappings=self._remappings(),
-            additional_env=image_transport_environment() if self._is_on("shared_memory") else {},
+            remappings=self._member.remappings(self._topic_names(), self._on["own_tf"]),
+            additional_env=image_transport_environment() if self._on["shared_memory"] else {},
             arguments=["--ros-args", "--log-level", self._given["log_level"]],
             output="screen",
         )
-        bringup = _bringup(node) if self._given["lifecycle"] == "launch" else []
+        bringup = _bringup(node) if by_events else []
 
         def ended(event: ProcessExited, context: LaunchContext) -> list[Action]:
             return [UnregisterEventHandler(handler) for handler in bringup] + self._again(event, context)
@@ -197,7 +219,7 @@ class _Start:
         return [*(RegisterEventHandler(handler) for handler in handlers), node]
 
     def _again(self, event: ProcessExited, context: LaunchContext) -> list[Action]:
-        if context.is_shutdown or event.returncode == 0 or not self._is_on("respawn"):
+        if context.is_shutdown or event.returncode == 0 or not self._on["respawn"]:
             return []
         delay = self._backoff.delay(time.monotonic() - self._started)
         self._logger.error(f"ended with exit code {event.returncode}; started again in {delay:g} s")
@@ -215,16 +237,14 @@ class _Start:
         overlay = self._given["params_file"] if self._prefix else FROM_FILE
         return [
             ParameterFile(self._given[f"{self._prefix}params_file"], allow_substs=True),
-            dict(self._member.parameters),
-            *([ParameterFile(overlay, allow_substs=True)] if overlay else []),
-            {"use_sim_time": self._is_on("use_sim_time"), **given},
+            *([dict(self._member.parameters)] if self._member.parameters else []),
+            *([ParameterFile(overlay, allow_substs=True)] if overlay != FROM_FILE else []),
+            {"use_sim_time": self._on["use_sim_time"], **given},
         ]
 
-    def _remappings(self) -> list[tuple[str, str]]:
-        return [(own, self._given.get(topic) or default_name(topic)) for own, topic in self._member.topics.items()]
-
-    def _is_on(self, name: str) -> bool:
-        return self._given[name].lower() in _TRUE
+    def _topic_names(self) -> dict[str, str]:
+        guarded = GUARDED if self._on.get(BRIDGE.role) else {}
+        return {**guarded, **{name: value for name, value in self._given.items() if value}}
 
 
 def _bringup(node: LifecycleNode) -> list[EventHandler]:

@@ -12,17 +12,13 @@ it. Knows neither rclpy nor launch.
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from robot_ai.nodes.camera_detector_parameters import CameraDetectorParameters
-from robot_ai.nodes.detection_fusion_parameters import DetectionFusionParameters
-from robot_ai.nodes.image_source_parameters import ImageSourceParameters
-from robot_ai.nodes.lidar_detector_parameters import LidarDetectorParameters
-from robot_ai.nodes.micro_ros_bridge_parameters import MicroRosBridgeParameters
 from robot_ai.ros.parameter_spec import ParameterSpec, specs_of
 from robot_ai.share import share_file
 
@@ -32,13 +28,18 @@ class Executable:
     """A node of this package. `topics` are those that other nodes decide the names of, with their meaning."""
 
     name: str
-    parameters: type
     topics: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def module(self) -> str:
         """The module whose `main` runs the node."""
         return f"robot_ai.nodes.{self.name}"
+
+    @property
+    def parameters(self) -> type:
+        """The dataclass of its parameters; only that of a node that is used is imported."""
+        module = importlib.import_module(f"{self.module}_parameters")
+        return getattr(module, "".join(word.capitalize() for word in self.name.split("_")) + "Parameters")
 
     @property
     def specs(self) -> dict[str, ParameterSpec]:
@@ -56,12 +57,10 @@ EXECUTABLES = {
     for executable in (
         Executable(
             "camera_detector",
-            CameraDetectorParameters,
             {"image": "image topic to listen to (one camera), such as /camera/image_raw"},
         ),
         Executable(
             "lidar_detector",
-            LidarDetectorParameters,
             {
                 "points": "PointCloud2 topic to listen to, such as /velodyne_points",
                 "scan": "LaserScan topic, for input:=scan",
@@ -69,7 +68,6 @@ EXECUTABLES = {
         ),
         Executable(
             "detection_fusion",
-            DetectionFusionParameters,
             {
                 "detections_3d": "the lidar's detections, such as /lidar_detector's detections",
                 "detections_2d": "the camera's detections of the same place",
@@ -78,10 +76,18 @@ EXECUTABLES = {
                 "sees",
             },
         ),
-        Executable("image_source", ImageSourceParameters),
+        Executable("image_source"),
+        Executable("simulator", {"cmd_vel": "velocity commands to the simulated robot"}),
+        Executable(
+            "follow_and_avoid",
+            {
+                "detections": "3D detections, of which people are followed",
+                "scan": "LaserScan of what is in the way",
+                "cmd_vel": "topic of the velocity commands that it gives",
+            },
+        ),
         Executable(
             "micro_ros_bridge",
-            MicroRosBridgeParameters,
             {
                 "detections": "topic of the detections",
                 "label_info": "topic of their labels",
@@ -106,11 +112,17 @@ TOPICS = {
     "camera_info": Topic("camera/camera_info", "the camera's calibration"),
     "points": Topic("lidar/points", "the lidar's clouds"),
     "scan": Topic("scan", "a planar lidar's scans, for lidar.input:=scan"),
-    "cmd_vel": Topic("cmd_vel", "velocity commands to the robot"),
+    "cmd_vel": Topic("cmd_vel", "velocity commands from whoever drives"),
+    "motors": Topic("cmd_vel", "what the simulated robot's motors obey"),
     "detections_2d": Topic("camera/detections", "where the camera's detections meet the lidar's"),
     "detections_3d": Topic("lidar/detections", "where the lidar's detections meet the camera's"),
     "detections_fused": Topic("detections_fused", "what both saw, in the lidar's frame"),
 }
+
+
+# Where the motors take their commands from when the bridge's watchdog stands between them and the driver.
+GUARDED = {"motors": "mcu/cmd_vel"}
+OWN_TF = (("/tf", "tf"), ("/tf_static", "tf_static"))
 
 
 @dataclass(frozen=True)
@@ -128,27 +140,32 @@ class Member:
     topics: Mapping[str, str]
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
-    def remappings(self, names: Mapping[str, str]) -> list[tuple[str, str]]:
-        """The node's remappings, where `names` holds those of TOPICS that do not have their default name."""
-        return [(own, names.get(topic) or default_name(topic)) for own, topic in self.topics.items()]
+    def remappings(self, names: Mapping[str, str], own_tf: bool = False) -> list[tuple[str, str]]:
+        """The node's remappings, where `names` holds those of TOPICS that do not have their default name.
+
+        With `own_tf` each namespace has its own tree of frames, on `tf` and `tf_static` below it.
+        """
+        topics = [(own, names.get(topic) or default_name(topic)) for own, topic in self.topics.items()]
+        return [*topics, *(OWN_TF if own_tf else ())]
 
     def ros_arguments(
         self,
         *,
         namespace: str = "",
         names: Mapping[str, str] | None = None,
+        own_tf: bool = False,
         parameters: Mapping[str, Any] | None = None,
         params_files: Sequence[Path] = (),
     ) -> list[str]:
         """The command line after the executable: what launch gives the node, given without launch.
 
-        `names` are as in `remappings`; `params_files` come over the node's own file, `parameters` over all. Raises
-        ShareNotFoundError when the node's file is missing.
+        `names` and `own_tf` are as in `remappings`; `params_files` come over the node's own file, `parameters` over
+        all. Raises ShareNotFoundError when the node's file is missing.
         """
         words = ["--ros-args", "-r", f"__node:={self.executable.name}"]
         if namespace:
             words += ["-r", f"__ns:=/{namespace.strip('/')}"]
-        for own, topic in self.remappings(names or {}):
+        for own, topic in self.remappings(names or {}, own_tf):
             words += ["-r", f"{own}:={topic}"]
         for file in (share_file(self.executable.config), *params_files):
             words += ["--params-file", str(file)]
@@ -214,4 +231,19 @@ BRIDGE = Member(
     {"detections_type": "3d"},
 )
 
+SIMULATOR = Member(
+    "simulator",
+    "the simulated robot and its world",
+    EXECUTABLES["simulator"],
+    {"cmd_vel": "motors"},
+)
+DRIVER = Member(
+    "driver",
+    "follow people and keep away from everything: the robot moves by itself",
+    EXECUTABLES["follow_and_avoid"],
+    {"detections": "detections_fused", "scan": "scan", "cmd_vel": "cmd_vel"},
+)
+
 PERCEPTION = (CAMERA, LIDAR, FUSION)
+ROBOT = (*PERCEPTION, BRIDGE, DRIVER)
+SIMULATION = (SIMULATOR, *PERCEPTION, BRIDGE, DRIVER)
