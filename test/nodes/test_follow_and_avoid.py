@@ -36,14 +36,14 @@ class Sensors:
     def place_scanner(self) -> None:
         way = TransformStamped(header=Header(frame_id="base_link"), child_frame_id="scanner")
         way.transform.translation.x = 0.2
-        way.transform.rotation.z = 1.0
+        way.transform.rotation.z, way.transform.rotation.w = 1.0, 0.0
         self.tf.publish(TFMessage(transforms=[way]))
         self.peer.spin(0.3)
 
     def look(self, ahead: float, *people: tuple[float, float]) -> Twist:
-        """A wall `ahead` of the scanner, nothing else within 10 m; sent for half a second. The last command."""
+        """A wall `ahead`, nothing else within 10 m; sent for half a second. The last command."""
         ranges = np.full(360, 10.0)
-        ranges[[*range(20), *range(340, 360)]] = ahead  # behind the scanner is ahead of the robot
+        ranges[90:271] = ahead  # behind the scanner is ahead of the robot
         scan = LaserScan(
             header=Header(frame_id="scanner"), angle_min=0.0, angle_max=2 * math.pi, range_max=20.0,
             angle_increment=2 * math.pi / 360, ranges=ranges.tolist(),
