@@ -67,5 +67,5 @@ def as_plain(table: Table) -> Table:
 
 def _cell(value: Any) -> str:
     if isinstance(value, float):
-        return "–" if math.isnan(value) else f"{value:.3f}"
+        return "-" if math.isnan(value) else f"{value:.3f}"
     return str(value)

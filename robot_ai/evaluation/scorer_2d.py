@@ -55,10 +55,15 @@ class Scorer2D:
         self.frames += 1
         tracks = self._tracker.update(found, stamp)
         mine, theirs = np.array(found.names, str), np.array(truth.boxes.names, str)
-        counted = truth.boxes.scores >= self.settings.visible
         for name in {*mine.tolist(), *theirs.tolist()}:
             said, real = np.flatnonzero(mine == name), np.flatnonzero(theirs == name)
-            self._add_class(name, found, said, truth, real, counted, tracks)
+            hits = self._add_class(self.classes[name], found, said, truth, real)
+            for detection, thing in hits.items():
+                self.identities.see(truth.names[thing], tracks[detection])
+            for index in real.tolist():
+                if truth.boxes.scores[index] >= self.settings.clear and truth.distances[index] <= self.settings.near:
+                    self.clear[name][0] += index in hits.values()
+                    self.clear[name][1] += 1
 
     def clear_recall(self, name: str) -> float:
         """Share of the easy things of a class that were found; NaN without any."""
@@ -66,16 +71,10 @@ class Scorer2D:
         return found / there if there else float("nan")
 
     def _add_class(
-        self,
-        name: str,
-        found: Detections,
-        said: NDArray[np.int64],
-        truth: Truth2D,
-        real: NDArray[np.int64],
-        counted: NDArray[np.bool_],
-        tracks: Sequence[str],
-    ) -> None:
-        tally, must = self.classes[name], counted[real]
+        self, tally: Tally, found: Detections, said: NDArray[np.int64], truth: Truth2D, real: NDArray[np.int64]
+    ) -> dict[int, int]:
+        """Counts one class, of which `said` and `real` are the indices; the thing that each right detection is."""
+        must = truth.boxes.scores[real] >= self.settings.visible
         ious, scores = box_ious(found.xyxy[said], truth.boxes.xyxy[real]), found.scores[said].astype(float)
         tally.truths += int(must.sum())
         for place, least in enumerate(IOUS):
@@ -86,13 +85,7 @@ class Scorer2D:
             tally.hits[place] += (partners[scored] >= 0).tolist()
         taken = scores >= self.settings.score
         partners = match(ious[taken], scores[taken], IOUS[0], must)
-        hit = {int(p) for p in partners if p >= 0}
-        tally.found += sum(bool(must[p]) for p in hit)
+        hits = {int(d): int(real[p]) for d, p in zip(said[taken], partners, strict=True) if p >= 0}
+        tally.found += len({p for p in partners.tolist() if p >= 0 and must[p]})
         tally.wrong += int((partners < 0).sum())
-        for detection, partner in zip(said[taken].tolist(), partners.tolist(), strict=True):
-            if partner >= 0:
-                self.identities.see(truth.names[real[partner]], tracks[detection])
-        for place, index in enumerate(real.tolist()):
-            if truth.boxes.scores[index] >= self.settings.clear and truth.distances[index] <= self.settings.near:
-                self.clear[name][0] += place in hit
-                self.clear[name][1] += 1
+        return hits

@@ -45,7 +45,8 @@ class Distances:
 
 class Scorer3D:
     """Adds up scan by scan. What is right has the class and a middle at most `reach` meters from the truth's, seen from
-    above; only what is within `near` meters counts. A lidar's own rough classes (obstacle) are no claim, so never wrong.
+    above; only what is within `near` meters counts. A lidar's own rough classes (obstacle) claim nothing, so are never
+    wrong.
     """
 
     def __init__(self, reach: float = 1.0, near: float = 6.0) -> None:

@@ -82,7 +82,7 @@ def test_average_precision_is_that_of_pycocotools(seed: int) -> None:
         real = np.column_stack([corners, corners + rng.uniform(5, 40, (4, 2))])
         said = real + rng.normal(0, 3, real.shape)
         said = np.column_stack([np.minimum(said[:, :2], said[:, 2:] - 1), said[:, 2:]])
-        said = np.concatenate([said, rng.uniform(0, 50, (2, 4)) + (0, 0, 50, 50)])
+        said = np.concatenate([said, rng.uniform(0, 50, (2, 4)) + np.array([0, 0, 50, 50])])
         scores, kinds = rng.permutation(60)[:6] / 60, rng.integers(0, 2, 6)
         shown, found = np.float32(real), np.float32(said)
         scorer.add(
@@ -151,7 +151,7 @@ def test_tables_say_what_is_not_known() -> None:
     space.add(placed(), placed((1, 0, 0)), ["a"])
     text = as_text(table_2d(scorer))
     assert [line.split()[0] for line in text.splitlines()[1:]] == ["person", "dog"]
-    assert "–" in text
+    assert " - " in text
     assert as_plain(table_2d(scorer))["dog"]["recall"] is None
     assert as_plain(table_3d(space))["person"]["recall"] == 0
     assert math.isnan(Tally().precision)
