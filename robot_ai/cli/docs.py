@@ -11,6 +11,7 @@ from robot_ai.nodes.follow_and_avoid_parameters import FollowAndAvoidParameters
 from robot_ai.nodes.image_source_parameters import ImageSourceParameters
 from robot_ai.nodes.lidar_detector_parameters import LidarDetectorParameters
 from robot_ai.nodes.micro_ros_bridge_parameters import MicroRosBridgeParameters
+from robot_ai.nodes.simulator_parameters import SimulatorParameters
 from robot_ai.perception.encodings import ENCODINGS
 from robot_ai.ros.parameter_spec import markdown_table
 
@@ -21,6 +22,7 @@ NODES = {
     "follow_and_avoid": FollowAndAvoidParameters,
     "image_source": ImageSourceParameters,
     "micro_ros_bridge": MicroRosBridgeParameters,
+    "simulator": SimulatorParameters,
 }
 PAGE = "parameters.md"
 
