@@ -27,9 +27,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     lidar.add_argument("--threads", type=int, default=2, help="CPU threads (2)")
     lidar.add_argument("--steps", type=int, default=6000, help="steps of one batch each (6000)")
     lidar.add_argument("--batch", type=int, default=4, help="clouds per step (4)")
-    lidar.add_argument("--scenes", type=int, default=1500, help="simulated clouds; each is varied anew every time (1500)")
+    lidar.add_argument(
+        "--scenes", type=int, default=1500, help="simulated clouds; each is varied anew every time (1500)"
+    )
     lidar.add_argument("--validation-scenes", type=int, default=24, help="simulated clouds to judge by (24)")
     lidar.add_argument("--validate-every", type=int, default=250, help="steps between two judgments (250)")
+    lidar.add_argument(
+        "--window", type=int, default=160, help="side, in pillars, of the part of a cloud trained on; at most 320 (160)"
+    )
     lidar.add_argument("--rate", type=float, default=2e-3, help="highest learning rate (0.002)")
     lidar.add_argument("--seed", type=int, default=1, help="everything follows from it (1)")
     lidar.add_argument("--full", dest="half", action="store_false", help="compute in float32 throughout, not bfloat16")
@@ -54,7 +59,9 @@ def run(args: argparse.Namespace) -> int:
         training.resume()
     _say(f"{describe(settings)}; from step {training.step}; TensorBoard: tensorboard --logdir {args.output / 'logs'}")
     stopping: list[int] = []
-    before = {number: signal.signal(number, lambda n, _: stopping.append(n)) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {
+        number: signal.signal(number, lambda n, _: stopping.append(n)) for number in (signal.SIGINT, signal.SIGTERM)
+    }
     try:
         training.run(lambda: bool(stopping))
     finally:

@@ -52,7 +52,9 @@ class CenterHeads:
         """Cells per side."""
         return self.grid.side // self.stride
 
-    def decode(self, outputs: Mapping[str, NDArray[Any]], item: int, confidence: float, pillars: Pillars) -> Detections3D:
+    def decode(
+        self, outputs: Mapping[str, NDArray[Any]], item: int, confidence: float, pillars: Pillars
+    ) -> Detections3D:
         """The boxes of one batch item that score `confidence` or more and stand where there are points.
 
         Raises CenterHeadsError when the outputs hold NaN or infinity.

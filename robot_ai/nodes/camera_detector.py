@@ -10,6 +10,7 @@ from rclpy.clock import Clock, ClockType
 from std_srvs.srv import SetBool
 
 from robot_ai.nodes.camera_detector_parameters import CameraDetectorParameters
+from robot_ai.pipeline.image_detector import ImageDetector
 from robot_ai.pipeline.ledger import DropCause
 from robot_ai.pipeline.worker import FrameWorker, Stages
 from robot_ai.ros.camera_port import CameraPort
@@ -35,7 +36,7 @@ class CameraDetector(SafeLifecycleNode):
         self._ports: dict[str, CameraPort] = {}
         self._enabled = True
         self._version = 0
-        self._model = ModelSwap(self, lambda: self._settings, self._on_switched, self._abandon)
+        self._model = ModelSwap(self, ImageDetector.load, lambda: self._settings, self._on_switched, self._abandon)
         self._settings = NodeParameters(
             self,
             CameraDetectorParameters,

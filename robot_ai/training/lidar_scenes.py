@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robot_ai.lidar.detections import LABELS, Detections3D
-from robot_ai.training.lidar_shapes import Floats, Thing, cyclist, furniture, person, vehicle, wall
+from robot_ai.training.lidar_shapes import Floats, Shape, Thing, cyclist, furniture, person, vehicle, wall
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,12 @@ def cast(scene: Scene, beams: Beams, rng: np.random.Generator) -> Scan:
             kind = np.where(_absorbed(placed, hits.shape, rng), -2, index)
             owners[rows, columns] = np.where(nearer, kind, owners[rows, columns])
     ranges = ranges + rng.normal(0, beams.noise, ranges.shape)
-    lost = (owners == -2) | (ranges > beams.max_range) | (ranges < beams.min_range) | (rng.random(ranges.shape) < beams.dropout)
+    lost = (
+        (owners == -2)
+        | (ranges > beams.max_range)
+        | (ranges < beams.min_range)
+        | (rng.random(ranges.shape) < beams.dropout)
+    )
     owners = np.where(lost, -2, owners)
     with np.errstate(invalid="ignore"):
         points = np.where((owners > -2)[..., None], directions * ranges[..., None], np.nan)

@@ -12,7 +12,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from robot_ai.lidar.center_heads import ground_below, targets_of
-from robot_ai.lidar.detections import LABELS
 from robot_ai.lidar.pillars import PillarGrid, Pillars
 from robot_ai.models.networks import pillarnet_plan as plan
 from robot_ai.training.lidar_samples import Sample
@@ -40,8 +39,44 @@ class Targets:
     objects: int
 
 
-def make_targets(sample: Sample, pillars: Pillars, grid: PillarGrid) -> Targets:
-    """The targets of a sample whose boxes lie in the grid, and which was encoded as `pillars`."""
+@dataclass(frozen=True)
+class Window:
+    """A square part of the grid that is trained on: first row and column and side, in pillars, multiples of 8."""
+
+    row: int
+    column: int
+    side: int
+
+    def holds(self, points: NDArray[np.float32], grid: PillarGrid) -> NDArray[np.bool_]:
+        """(N,): whether points (N, 3) around the lidar lie in the window."""
+        at = points[:, :2] + np.float32(grid.reach)
+        low = np.array([self.column, self.row], np.float32) * np.float32(grid.cell)
+        inside: NDArray[np.bool_] = ((at >= low) & (at < low + np.float32(self.side * grid.cell))).all(axis=1)
+        return inside
+
+    def cut(self, plane: NDArray[Any], stride: int = 1) -> NDArray[Any]:
+        """The window's part of (..., side, side) cells `stride` pillars wide."""
+        rows, columns = (slice(at // stride, (at + self.side) // stride) for at in (self.row, self.column))
+        return plane[..., rows, columns]
+
+
+def make_window(sample: Sample, grid: PillarGrid, side: int, rng: np.random.Generator) -> Window:
+    """A window with one of the sample's things somewhere in it: things of rare classes as often as of frequent ones."""
+    middle = np.zeros(2)
+    seen = np.flatnonzero(sample.seen >= _LEAST_SEEN)
+    if len(seen):
+        classes = sample.boxes.class_indices[seen]
+        chosen = rng.choice(seen[classes == rng.choice(np.unique(classes))])
+        middle = sample.boxes.centers[chosen, :2] / grid.cell + rng.uniform(-0.4, 0.4, 2) * side
+    column, row = np.clip(middle + (grid.side - side) / 2, 0, grid.side - side).astype(int) // 8 * 8
+    return Window(int(row), int(column), side)
+
+
+def make_targets(sample: Sample, pillars: Pillars, grid: PillarGrid, window: Window | None = None) -> Targets:
+    """The targets of a sample whose boxes lie in the grid, and which was encoded as `pillars`; of the window alone, if
+    one is given.
+    """
+    window = window or Window(0, 0, grid.side)
     side, edge = grid.side // plan.STRIDE, grid.cell * plan.STRIDE
     heat = np.zeros((len(CLASSES), side, side), np.float32)
     asked = np.ones((side, side), np.float32)
@@ -56,28 +91,29 @@ def make_targets(sample: Sample, pillars: Pillars, grid: PillarGrid) -> Targets:
         reach = int(np.ceil(3 * spread))
         x, y = at[index]
         left, low = max(int(x) - reach, 0), max(int(y) - reach, 0)
-        window = (slice(low, min(int(y) + reach + 1, side)), slice(left, min(int(x) + reach + 1, side)))
-        rows, columns = np.mgrid[window]
+        around = (slice(low, min(int(y) + reach + 1, side)), slice(left, min(int(x) + reach + 1, side)))
+        rows, columns = np.mgrid[around]
         squared = (columns + 0.5 - x) ** 2 + (rows + 0.5 - y) ** 2
         # The cell that holds the center is a peak of 1.
         peak = np.where((rows == int(y)) & (columns == int(x)), 1.0, np.exp(-squared / (2 * spread**2)))
         if sample.seen[index] < _LEAST_SEEN:
-            asked[window] = np.where(peak > 0.1, 0.0, asked[window])
+            asked[around] = np.where(peak > 0.1, 0.0, asked[around])
             continue
         plane = heat[CLASSES.index(name)]
-        plane[window] = np.maximum(plane[window], peak)
-        nearer = (squared < (_BOX_REACH * spread) ** 2) & (peak > best[window])
-        best[window] = np.where(nearer, peak, best[window])
-        owner[window] = np.where(nearer, index, owner[window])
+        plane[around] = np.maximum(plane[around], peak)
+        nearer = (squared < (_BOX_REACH * spread) ** 2) & (peak > best[around])
+        best[around] = np.where(nearer, peak, best[around])
+        owner[around] = np.where(nearer, index, owner[around])
+    heat, asked, best, owner = (window.cut(plane, plan.STRIDE) for plane in (heat, asked, best, owner))
     learned = np.flatnonzero(owner.ravel() >= 0)
     whose = owner.ravel()[learned]
-    where = np.stack([learned // side, learned % side], axis=1)
+    first = (window.row // plan.STRIDE, window.column // plan.STRIDE)
+    where = np.stack([learned // owner.shape[1], learned % owner.shape[1]], axis=1) + first
     # Measured from the ground that detection will set the boxes onto, not from the true one.
     ground, _ = ground_below(boxes, pillars)
     heights = (boxes.centers[:, 2] - ground)[whose]
     wanted = targets_of(boxes.take(whose), heights, grid, plan.STRIDE, where)
-    visible = (sample.seen >= _LEAST_SEEN) & np.isin(boxes.class_indices, [LABELS.index(c) for c in CLASSES])
-    return Targets(heat, asked, learned, wanted, best.ravel()[learned], int(visible.sum()))
+    return Targets(heat, asked, learned, wanted, best.ravel()[learned], int((heat == 1).sum()))
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,10 @@ def _car(rng: Random) -> list[Shape]:
     for step in range(steps):
         low, high = waist + rise * step / steps, waist + rise * (step + 1) / steps
         lean = (step + 0.5) / steps
-        back, front = -half + trunk + 0.45 * lean * rise * (1 + 2 * (trunk > 0.1 * length)), half - hood - 1.1 * lean * rise
+        back, front = (
+            -half + trunk + 0.45 * lean * rise * (1 + 2 * (trunk > 0.1 * length)),
+            half - hood - 1.1 * lean * rise,
+        )
         shapes.append(_layer(low, high, back, front, wide * (0.93 - 0.14 * lean), glass if step < steps - 1 else 0.0))
     return shapes + _wheels(length, width, rng.uniform(0.29, 0.36))
 
@@ -119,7 +122,9 @@ def _pickup(rng: Random) -> list[Shape]:
         _layer(0.75, 1.1, -0.1 * length, half - 0.1, wide),
         _layer(1.1, height, -0.1 * length, half - 0.3 * length, wide * 0.9, float(rng.uniform(0, 0.9))),
     ]
-    shapes += [Shape("box", (-0.3 * length, side * (wide - 0.04), 0.93), (0.2 * length, 0.04, 0.18)) for side in (-1, 1)]
+    shapes += [
+        Shape("box", (-0.3 * length, side * (wide - 0.04), 0.93), (0.2 * length, 0.04, 0.18)) for side in (-1, 1)
+    ]
     return shapes + _wheels(length, width, 0.38)
 
 

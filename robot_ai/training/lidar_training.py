@@ -26,7 +26,7 @@ from robot_ai.models.networks import pillarnet_plan as plan
 from robot_ai.models.networks.pillarnet_torch import NormalizedPillarNet, PillarNet
 from robot_ai.training.lidar_samples import SampleFolder, vary, within
 from robot_ai.training.lidar_scoring import MIN_POINTS, Scores, judge, no_scores
-from robot_ai.training.lidar_targets import CLASSES, Targets, loss_of, make_targets, stack
+from robot_ai.training.lidar_targets import CLASSES, Targets, loss_of, make_targets, make_window, stack
 
 GRID = PillarGrid(plan.SIDE, 0.25)
 CHECKPOINT, WEIGHTS, CURVE = "checkpoint.pt", "pillarnet.safetensors", "validation.csv"
@@ -47,7 +47,8 @@ class TrainingError(RobotAIError):
 @dataclass(frozen=True)
 class TrainingSettings:
     """steps of `batch` samples from `scenes` scenes. rate: the highest learning rate. average: how slowly the weights
-    that are kept follow those that are trained. half: compute in bfloat16 where that pays. grid: the square of pillars.
+    that are kept follow those that are trained. half: compute in bfloat16 where that pays. window: side, in
+    pillars, of the part of each cloud that is trained on. grid: the square of pillars.
     """
 
     steps: int = 6000
@@ -59,6 +60,7 @@ class TrainingSettings:
     average: float = 0.997
     seed: int = 1
     half: bool = True
+    window: int = 160
     grid: PillarGrid = GRID
 
 
@@ -94,10 +96,10 @@ class Training:
             raise TrainingError(f"{file} does not exist; expected the checkpoint of a run that was interrupted")
         try:
             state = torch.load(file, weights_only=True)
-            kept = {"seed": self._settings.seed, "batch": self._settings.batch, "scenes": self._settings.scenes}
-            if state["settings"] != kept:
+            if state["settings"] != self._kept:
                 raise TrainingError(
-                    f"{file} was made with {state['settings']}, not {kept}; give the same values, or another folder"
+                    f"{file} was made with {state['settings']}, not {self._kept}; give the same values, or another "
+                    "folder"
                 )
             self._network.load_state_dict(state["network"])
             self._optimizer.load_state_dict(state["optimizer"])
@@ -105,11 +107,16 @@ class Training:
         except (RuntimeError, KeyError, OSError, ValueError, EOFError) as error:
             raise TrainingError(f"{file} is no checkpoint of this training: {error}") from error
 
+    @property
+    def _kept(self) -> dict[str, int]:
+        """What must be the same when a run goes on; its length and its learning rate may change."""
+        settings = self._settings
+        return {name: getattr(settings, name) for name in ("seed", "batch", "scenes", "window")}
+
     def save(self) -> None:
         """Writes the checkpoint, and the weights so far as a model's safetensors file."""
-        settings = self._settings
         state = {
-            "settings": {"seed": settings.seed, "batch": settings.batch, "scenes": settings.scenes},
+            "settings": self._kept,
             "network": self._network.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "mean": self._mean,
@@ -183,9 +190,11 @@ class Training:
             order = np.random.default_rng((settings.seed, 1, turn)).permutation(settings.scenes)
             rng = np.random.default_rng((settings.seed, 2, place))
             sample = within(vary(self._samples[int(order[number])], rng), settings.grid)
-            pillars = encode(sample.points, sample.above, settings.grid)
-            features.append(pillars.features)
-            targets.append(make_targets(sample, pillars, settings.grid))
+            window = make_window(sample, settings.grid, settings.window, rng)
+            inside = window.holds(sample.points, settings.grid)
+            pillars = encode(sample.points[inside], sample.above[inside], settings.grid)
+            features.append(window.cut(pillars.features))
+            targets.append(make_targets(sample, pillars, settings.grid, window))
         return stack(features), targets
 
     def _train(self, features: Any, targets: list[Targets]) -> dict[str, float]:

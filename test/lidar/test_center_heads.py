@@ -69,8 +69,12 @@ def test_batch_items_and_thresholds_are_kept_apart() -> None:
 
 
 def test_one_thing_is_told_once_by_its_best_class() -> None:
-    near = boxes_of([("vehicle", 2.1, 2.1, 0), ("vehicle", 3.3, 2.1, 0), ("person", 2.7, 2.1, 0), ("person", 6, 2.1, 0)])
-    scored = Detections3D(near.centers, near.sizes, near.yaws, np.array([0.9, 0.8, 0.4, 0.5], np.float32), near.class_indices)
+    near = boxes_of(
+        [("vehicle", 2.1, 2.1, 0), ("vehicle", 3.3, 2.1, 0), ("person", 2.7, 2.1, 0), ("person", 6, 2.1, 0)]
+    )
+    scored = Detections3D(
+        near.centers, near.sizes, near.yaws, np.array([0.9, 0.8, 0.4, 0.5], np.float32), near.class_indices
+    )
     found = HEADS.decode(outputs_of(scored), 0, 0.3, pillars_around(scored))
     assert found.names == ["vehicle", "person"]
 
