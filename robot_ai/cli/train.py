@@ -12,6 +12,8 @@ from typing import Any
 
 from robot_ai.errors import RobotAIError
 
+MODEL = "model"
+
 
 class MissingFrameworkError(RobotAIError):
     """Training needs what is not installed."""
@@ -45,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         import torch
 
-        from robot_ai.training.lidar_training import CURVE, WEIGHTS, Training, TrainingSettings, describe
+        from robot_ai.training.lidar_training import CURVE, Training, TrainingSettings, describe
     except ModuleNotFoundError as error:
         raise MissingFrameworkError(
             f"training needs {error.name}; install it with: pip install 'robot_ai[train]'"
@@ -68,10 +70,19 @@ def run(args: argparse.Namespace) -> int:
         for number, handler in before.items():
             signal.signal(number, handler)
         close()
-    _say(f"step {training.step}: weights in {args.output / WEIGHTS}, validation in {args.output / CURVE}")
+    model = args.output / MODEL
+    training.write_model(model, _command(args))
+    _say(f"step {training.step}: validation in {args.output / CURVE}, the model in {model}")
     if training.step < settings.steps:
         _say("interrupted; the same command with --resume goes on from here")
     return 0
+
+
+def _command(args: argparse.Namespace) -> str:
+    """The command that a run began with, as far as it decides the weights."""
+    names = ("steps", "batch", "scenes", "window", "rate", "seed")
+    given = " ".join(f"--{name} {getattr(args, name)}" for name in names)
+    return f"robot_ai train lidar {given}{'' if args.half else ' --full'}"
 
 
 def _say(text: str) -> None:

@@ -1,4 +1,4 @@
-"""`method: pillars`: people, cyclists and vehicles by a learned network, and everything else that stands as obstacles."""
+"""`method: pillars`: people, cyclists and vehicles by a learned network, and what else stands as obstacles."""
 
 from __future__ import annotations
 
@@ -172,5 +172,7 @@ def _wanted(found: Detections3D, settings: ClusterSettings) -> Detections3D:
 
 
 def _joined(first: Detections3D, second: Detections3D) -> Detections3D:
-    arrays = (np.concatenate(pair) for pair in zip(first.arrays, second.arrays, strict=True))
-    return Detections3D(*arrays)
+    centers, sizes, yaws, scores, classes = (
+        np.concatenate(pair) for pair in zip(first.arrays, second.arrays, strict=True)
+    )
+    return Detections3D(centers, sizes, yaws, scores, classes)

@@ -1,7 +1,7 @@
 """Clouds as pictures from above: what the learned detector's network is given.
 
 Each square of the ground is a pillar, described by fixed features (after PIXOR, Yang et al., CVPR 2018) instead of
-PointPillars' learned ones (Lang et al., CVPR 2019): no framework takes part, so every backend is given the same numbers.
+PointPillars' learned ones (Lang et al., CVPR 2019): no framework takes part, and all backends are given the same.
 """
 
 from __future__ import annotations
@@ -80,15 +80,15 @@ def encode(points: Points, above: Floats, grid: PillarGrid) -> Pillars:
     for axis in (0, 1):
         sums = np.bincount(over, within[:, axis], minlength=cells)
         features[layers + 1 + axis] = sums / np.maximum(counts, 1)
-    features = features.reshape(CHANNELS, side, side)
-    features[layers + 3 :] = _surroundings(side)
+    picture = features.reshape(CHANNELS, side, side)
+    picture[layers + 3 :] = _surroundings(side)
 
     everything = np.bincount(pillar, minlength=cells)
     ground = np.bincount(pillar, z - height, minlength=cells)
     held = np.flatnonzero(everything)
     places = (np.stack([held % side, held // side], axis=1) + 0.5) * grid.cell - grid.reach
     return Pillars(
-        features,
+        picture,
         places.astype(np.float32),
         (ground[held] / everything[held]).astype(np.float32),
         counts[held],

@@ -40,7 +40,7 @@ class FallbackSettings(Protocol):
 
 
 class ModelFallback(Generic[Served]):
-    """Loads the next backend through the node's swapper and hands it to `install`; `abandon` gives up a pass that hangs.
+    """Loads the next backend through the node's swapper and hands it to `install`; `abandon` gives up a hanging pass.
 
     `failed` and `succeeded` are called by the worker, everything else in the executor's thread.
     """
@@ -104,18 +104,24 @@ class ModelFallback(Generic[Served]):
         if limit and holder.busy_for(now) > limit and self._abandon(limit):
             self._must_fall = f"a forward pass did not return within {limit:g} s; its thread is abandoned"
 
-    def move_on(self, now: float) -> None:
-        """Leaves a backend that failed too often, or returns to the preferred one when its time has come."""
+    def move_on(self, now: float) -> bool:
+        """Leaves a backend that failed too often, or returns to the preferred one when its time has come.
+
+        Returns whether anything happened.
+        """
         policy, reason = self._policy, self._must_fall
         self._must_fall = ""
         if policy is None:
-            return
+            return False
         if reason:
             self._status.last_error = reason
             self._fall(policy.current)
-        elif policy.should_retry(now):
+            return True
+        if policy.should_retry(now):
             self._falling_from = policy.current
             self._load(self._preferred.backend)
+            return True
+        return False
 
     def ended(self, loaded: Loaded[Served], now: float) -> None:
         """What was begun here has been loaded, or could not be."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Generic
 
 from rclpy.clock import Clock, ClockType
@@ -26,6 +27,14 @@ from robot_ai.ros.swap_status import SwapStatus
 POLL_PERIOD = 0.05
 
 
+@dataclass(frozen=True)
+class ModelLoader(Generic[Served]):
+    """`load` makes a detector of a choice; `check` refuses a choice at once where it can. Both raise a RobotAIError."""
+
+    load: Callable[[BackendChoice], Served]
+    check: Callable[[BackendChoice], None]
+
+
 def check_artifact(choice: BackendChoice) -> None:
     """Raises a RobotAIError for a choice that no model card fulfills, as far as can be told without loading."""
     ModelCard.load(find_model(choice.model), backends=()).select(choice.backend, choice.precision)
@@ -34,28 +43,25 @@ def check_artifact(choice: BackendChoice) -> None:
 class ModelSwap(Generic[Served]):
     """Keeps the model of one node. `switched` is called after each switch; `abandon` gives up a pass that hangs.
 
-    `load` makes a detector of a choice, `check` refuses a choice at once where it can. `settings` is the node's
-    NodeParameters, with values of FallbackSettings. All methods but `failed` and `succeeded` are called in the
-    executor's thread.
+    `settings` is the node's NodeParameters, with values of FallbackSettings. All methods but `failed` and `succeeded`
+    are called in the executor's thread.
     """
 
     def __init__(
         self,
         node: Node,
-        load: Callable[[BackendChoice], Served],
+        loader: ModelLoader[Served],
         settings: Callable[[], NodeParameters[Any]],
         switched: Callable[[], None],
         abandon: Callable[[float], bool],
-        check: Callable[[BackendChoice], None] = check_artifact,
     ) -> None:
         self._node = node
-        self._load = load
+        self._loader = loader
         self._settings = settings
         self._switched = switched
-        self._check = check
         self.holder: ModelHolder[Served] | None = None
         self._choice: BackendChoice | None = None
-        self._swapper = Swapper(load)
+        self._swapper = Swapper(loader.load)
         self._requests = SwapRequests(node, self._begin)
         self._status = SwapStatus(node)
         self._fallback = ModelFallback(node, self._swapper, self._status, self._install, abandon)
@@ -71,7 +77,7 @@ class ModelSwap(Generic[Served]):
 
     def load(self, values: FallbackSettings) -> Served:
         """Loads the chosen model at once, for *configure*. Raises what loading raises."""
-        detector = self._load(values.choice)
+        detector = self._loader.load(values.choice)
         self.holder, self._choice = ModelHolder(detector), values.choice
         self._fallback.begin(values)
         self._status.last_error = ""
@@ -125,7 +131,7 @@ class ModelSwap(Generic[Served]):
         choice: BackendChoice = settings.propose(parameters).choice
         if choice == self._choice:
             return False
-        self._check(choice)
+        self._loader.check(choice)
         self._fallback.give_way()
         self._swapper.start(choice)
         self._node.get_logger().info(f"loading {choice.model} in {choice.backend}; the model that serves goes on")
@@ -139,10 +145,8 @@ class ModelSwap(Generic[Served]):
         self._fallback.watch(self.holder, self._settings().values.inference_timeout, now)
         loaded = self._swapper.take()
         if loaded is None:
-            if self._swapper.loading is None:
-                self._fallback.move_on(now)
-                if self._swapper.loading is not None:
-                    self._tell()
+            if self._swapper.loading is None and self._fallback.move_on(now):
+                self._tell()
         elif self._fallback.is_loading:
             self._fallback.ended(loaded, now)
             self._tell()

@@ -52,7 +52,7 @@ def tree(rng: Random) -> Thing:
     for _ in range(4):
         at = (*(rng.uniform(-0.5, 0.5, 2) * crown), stem + rng.uniform(0.3, 1) * crown)
         half = tuple(rng.uniform(0.5, 1.0, 3) * crown)
-        shapes.append(Shape("ellipsoid", at, half, 0.0, float(rng.uniform(0.3, 0.7)), 0.0, rough))  # type: ignore[arg-type]
+        shapes.append(Shape("ellipsoid", at, half, 0.0, float(rng.uniform(0.3, 0.7)), 0.0, rough))
     return Thing("", tuple(shapes))
 
 
@@ -63,7 +63,7 @@ def bush(rng: Random) -> Thing:
     for _ in range(int(rng.integers(2, 6))):
         at = (*(rng.uniform(-0.6, 0.6, 2) * size), rng.uniform(0.3, 0.9) * size)
         half = tuple(rng.uniform(0.4, 1.0, 3) * size)
-        shapes.append(Shape("ellipsoid", at, half, 0.0, float(rng.uniform(0, 0.5)), 0.0, rough))  # type: ignore[arg-type]
+        shapes.append(Shape("ellipsoid", at, half, 0.0, float(rng.uniform(0, 0.5)), 0.0, rough))
     return Thing("", tuple(shapes))
 
 

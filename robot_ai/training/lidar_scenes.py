@@ -170,12 +170,13 @@ def _rows(placed: Shape, reach: float, elevations: Floats) -> slice:
     highest = np.arctan2(high, near if high > 0 else far) + 1e-9
     lowest = np.arctan2(low, near if low < 0 else far) - 1e-9
     falling = -elevations
-    return slice(int(np.searchsorted(falling, -highest)), int(np.searchsorted(falling, -lowest, side="right")))
+    first, last = np.searchsorted(falling, -highest), np.searchsorted(falling, -lowest, side="right")
+    return slice(int(first), int(last))
 
 
 def _ends(shape: Shape, rays: Floats, rng: np.random.Generator) -> Floats:
     """Distance (rows, columns) at which each ray ends in a shape; infinite for what misses or passes it."""
-    hits = shape.hit(rays.reshape(-1, 3)).reshape(rays.shape[:2])
+    hits: Floats = shape.hit(rays.reshape(-1, 3)).reshape(rays.shape[:2])
     if shape.roughness:
         hits = hits + np.abs(rng.normal(0, shape.roughness, hits.shape))
     if shape.passing:

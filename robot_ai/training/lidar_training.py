@@ -22,8 +22,10 @@ from torch import nn
 from robot_ai.errors import RobotAIError
 from robot_ai.lidar.center_heads import CenterHeads
 from robot_ai.lidar.pillars import PillarGrid, encode
+from robot_ai.models.card import ModelCard
 from robot_ai.models.networks import pillarnet_plan as plan
 from robot_ai.models.networks.pillarnet_torch import NormalizedPillarNet, PillarNet
+from robot_ai.training.lidar_card import Origin, write_model
 from robot_ai.training.lidar_samples import SampleFolder, vary, within
 from robot_ai.training.lidar_scoring import MIN_POINTS, Scores, judge, no_scores
 from robot_ai.training.lidar_targets import CLASSES, Targets, loss_of, make_targets, make_window, stack
@@ -81,7 +83,7 @@ class Training:
         self._samples = SampleFolder(settings.seed, reach, scenes)
         self._validation = SampleFolder(_VALIDATION_SEED, reach, scenes)
         torch.manual_seed(settings.seed)
-        self._network = NormalizedPillarNet().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._network = NormalizedPillarNet().to(memory_format=torch.channels_last)
         # Few cells hold anything: begin with low scores instead of learning that first.
         with torch.no_grad():
             self._network.predict.bias[: plan.CLASSES] = -4.0
@@ -127,6 +129,12 @@ class Training:
         unfinished.rename(self._folder / CHECKPOINT)
         weights = {name: t.half().contiguous() for name, t in self._averaged().folded().items()}
         safetensors.torch.save_file(weights, self._folder / WEIGHTS)
+
+    def write_model(self, folder: Path, command: str) -> ModelCard:
+        """Writes the weights that were saved last as a model's folder, whose card names the command that made them."""
+        sample = within(self._validation[0], self._settings.grid)
+        origin = Origin(command, version=f"1.{self.step}")
+        return write_model(self._folder / WEIGHTS, folder, self._settings.grid, sample, origin)
 
     def run(self, stop: Callable[[], bool] = lambda: False, checkpoint_every: float = 120.0) -> None:
         """Trains to the last step, or until `stop()`; saves at the end and every `checkpoint_every` seconds."""
@@ -207,7 +215,7 @@ class Training:
         if not math.isfinite(float(loss.total.detach())):
             raise TrainingError(f"the loss is not finite at step {self.step}; expected a lower learning rate (--rate)")
         self._optimizer.zero_grad(set_to_none=True)
-        loss.total.backward()  # type: ignore[no-untyped-call]
+        loss.total.backward()
         nn.utils.clip_grad_norm_(self._network.parameters(), _CLIP)
         self._optimizer.step()
         # At first the mean follows quickly: it would drag the random beginning along.

@@ -125,7 +125,8 @@ def example(card: ModelCard, batch: int) -> Any:
     import torch
 
     given = replace(card.inputs[0], layout="NCHW")
-    return torch.from_numpy(np.zeros((batch, *given.tensor.shape[1:]), given.dtype))
+    shape = [batch, *(axis or 1 for axis in given.tensor.shape[1:])]
+    return torch.from_numpy(np.zeros(shape, given.dtype))
 
 
 def to_exported(model: TorchModel, card: ModelCard, path: Path) -> None:
