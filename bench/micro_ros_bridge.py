@@ -51,7 +51,12 @@ class RosSide:
         """Sends a command and returns the state."""
         assert self._child.stdin is not None and self._child.stdout is not None, "both were asked for"
         self._child.stdin.write(f"{command}\n")
-        answer: dict[str, float] = json.loads(self._child.stdout.readline())
+        # Fast DDS writes its own complaints to the standard output, too.
+        while not (line := self._child.stdout.readline()).startswith("{"):
+            if not line:
+                raise RuntimeError(f"the rclpy process ended with code {self._child.wait()}")
+            print(line, end="", file=sys.stderr)
+        answer: dict[str, float] = json.loads(line)
         return answer
 
     def until(self, name: str, value: float) -> None:
