@@ -10,6 +10,7 @@ from robot_ai.nodes.detection_fusion_parameters import DetectionFusionParameters
 from robot_ai.nodes.image_source_parameters import ImageSourceParameters
 from robot_ai.nodes.lidar_detector_parameters import LidarDetectorParameters
 from robot_ai.nodes.micro_ros_bridge_parameters import MicroRosBridgeParameters
+from robot_ai.nodes.simulator_parameters import SimulatorParameters
 from robot_ai.perception.encodings import ENCODINGS
 from robot_ai.ros.parameter_spec import markdown_table
 
@@ -19,6 +20,7 @@ NODES = {
     "detection_fusion": DetectionFusionParameters,
     "image_source": ImageSourceParameters,
     "micro_ros_bridge": MicroRosBridgeParameters,
+    "simulator": SimulatorParameters,
 }
 PAGE = "parameters.md"
 
