@@ -103,6 +103,9 @@ class MicroRosBridgeParameters:
         math.pi, "only what reaches within this angle, in rad, left or right of ahead is an obstacle", minimum=0.0,
         maximum=math.pi, while_running=True,
     )  # fmt: skip
+    obstacle_classes: tuple[str, ...] = parameter(
+        (), "labels that count as obstacles, such as person; empty: all", while_running=True
+    )
     resume_after: float = parameter(
         1.0, "seconds that all must have been well before STOP is left", minimum=0.0, maximum=60.0, while_running=True
     )
