@@ -130,6 +130,7 @@ setup(
         "console_scripts": [
             "camera_detector = robot_ai.nodes.camera_detector:main",
             "detection_fusion = robot_ai.nodes.detection_fusion:main",
+            "follow_and_avoid = robot_ai.nodes.follow_and_avoid:main",
             "image_source = robot_ai.nodes.image_source:main",
             "lidar_detector = robot_ai.nodes.lidar_detector:main",
             "micro_ros_bridge = robot_ai.nodes.micro_ros_bridge:main",

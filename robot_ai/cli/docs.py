@@ -7,6 +7,7 @@ from pathlib import Path
 
 from robot_ai.nodes.camera_detector_parameters import CameraDetectorParameters
 from robot_ai.nodes.detection_fusion_parameters import DetectionFusionParameters
+from robot_ai.nodes.follow_and_avoid_parameters import FollowAndAvoidParameters
 from robot_ai.nodes.image_source_parameters import ImageSourceParameters
 from robot_ai.nodes.lidar_detector_parameters import LidarDetectorParameters
 from robot_ai.nodes.micro_ros_bridge_parameters import MicroRosBridgeParameters
@@ -18,6 +19,7 @@ NODES = {
     "camera_detector": CameraDetectorParameters,
     "lidar_detector": LidarDetectorParameters,
     "detection_fusion": DetectionFusionParameters,
+    "follow_and_avoid": FollowAndAvoidParameters,
     "image_source": ImageSourceParameters,
     "micro_ros_bridge": MicroRosBridgeParameters,
     "simulator": SimulatorParameters,
