@@ -106,7 +106,7 @@ class _Builder:
                 self._spec.add_exclude(bodyname1=first, bodyname2=second)
 
     def _add_motors(self, model: PlacedModel, settings: DriveSettings) -> None:
-        """Speed controllers of the wheels, that follow within 20 ms, as a motor's do; stiffer ones push the body past its wheels."""
+        """Speed controllers of the wheels, that follow within 20 ms; stiffer ones push the body past its wheels."""
         joints = {joint.joint.name: joint.joint for joint in model.joints}
         mass = sum(link.link.inertial.mass for link in model.links)
         wheels = (*settings.left_joints, *settings.right_joints)
@@ -135,7 +135,7 @@ class _Builder:
         things_of_geoms = np.array([owner.get(int(body), -1) for body in model.geom_bodyid], np.int32)
         names = [model.geom(index).name for index in range(model.ngeom)]
         reflectance = np.array([self._reflectance.get(name, 0.0) for name in names], np.float32)
-        sensors = tuple(self._mount(model, bodies, *entry) for entry in self._sensors)
+        sensors = tuple(self._mount(model, bodies, entry) for entry in self._sensors)
         return Scene(self._world, model, tuple(placed), bodies, sensors, things, things_of_geoms, reflectance)
 
     def _fill(self, body: Any, model: PlacedModel, link: PlacedLink, wheel: bool) -> None:
@@ -242,9 +242,9 @@ class _Builder:
                 )
 
     def _mount(
-        self, model: Any, bodies: dict[tuple[str, str], int], sensor: Sensor, name: str, link: PlacedLink,
-        pose: RigidTransform,
-    ) -> MountedSensor:  # fmt: skip
+        self, model: Any, bodies: dict[tuple[str, str], int], entry: tuple[Sensor, str, PlacedLink, RigidTransform]
+    ) -> MountedSensor:
+        sensor, name, link, pose = entry
         stem = f"{name}/{link.name}/{sensor.name}"
         camera = model.camera(f"camera:{stem}").id if isinstance(sensor.spec, CameraSpec) else -1
         site = model.site(f"imu:{stem}").id if isinstance(sensor.spec, ImuSpec) else -1
@@ -259,7 +259,7 @@ class _Builder:
         for link in model.links:
             for shape in link.link.visuals:
                 pose = base.pose.inverse @ link.pose @ link.locate(shape.pose)
-                triangles += [pose.apply(corners) for corners in self._triangles(shape.geometry)]
+                triangles += [pose.apply(corners).astype(float) for corners in self._triangles(shape.geometry)]
         assert model.label is not None, "only labelled models are things"
         outline = outline_of(triangles or [np.zeros((1, 3, 3))])
         return Thing(model.name, model.label, bodies[model.name, base.name], outline, base.pose)
@@ -302,7 +302,7 @@ def _set_options(spec: Any, world: World, quality: Quality) -> None:
 
 
 def _tread(shape: Shape) -> tuple[Shape, ...]:
-    """A driven wheel for contacts: a narrow disc that rolls, beside a cylinder of the full width that misses the ground.
+    """A driven wheel for contacts: a narrow disc that rolls, beside a full-width cylinder that misses the ground.
 
     A cylinder of full width rolls on either of its rims, as the caster's drag has it, and so on a track that is known
     only to a wheel's width: odometry would be off by a tenth in every turn, while a tire's round tread is not.
@@ -326,8 +326,8 @@ def _parents(model: PlacedModel) -> dict[str, PlacedJoint]:
                 "closed chains are not simulated"
             )
         parents[joint.child] = joint
-    for start in parents:
-        seen, name = {start}, parents[start].parent
+    for start, above in parents.items():
+        seen, name = {start}, above.parent
         while name in parents:
             if name in seen:
                 raise UnsupportedJointError(f"{parents[name].joint.where} closes a chain, which is not simulated")
