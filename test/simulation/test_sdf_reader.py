@@ -86,9 +86,7 @@ def test_links_are_where_chains_of_relative_poses_put_them(
     elements = data.draw(st.permutations(elements))
     model_pose = data.draw(_pose)
     folder = tmp_path_factory.mktemp("chain")
-    world = read(
-        world_xml(f'<model name="m"><pose>{words(model_pose)}</pose>{"".join(elements)}</model>'), folder
-    )
+    world = read(world_xml(f'<model name="m"><pose>{words(model_pose)}</pose>{"".join(elements)}</model>'), folder)
     placed = place_world(world)[0]
     np.testing.assert_allclose(as_matrix(placed.pose), matrix(model_pose), atol=1e-9)
     for link in placed.links:
@@ -123,7 +121,7 @@ def test_includes_are_found_named_placed_and_labelled(tmp_path: Path) -> None:
     label = '<plugin filename="f" name="gz::sim::systems::Label"><label>7</label></plugin>'
     text = world_xml(
         f"<include><uri>model://lamp</uri><name>one</name><pose>2 0 0 0 0 0</pose>{label}</include>"
-        '<include><uri>model://lamp</uri><name>two</name><placement_frame>top</placement_frame>'
+        "<include><uri>model://lamp</uri><name>two</name><placement_frame>top</placement_frame>"
         '<pose relative_to="one">0 1 3 0 0 0</pose></include>'
     )
     one, two = place_world(read(text, tmp_path))

@@ -38,9 +38,7 @@ def world_xml(content: str) -> str:
 
 def sensor_model(sensor: str, pose: str = "0 0 1 0 0 0", body: str = "") -> str:
     """A fixed post with a sensor at `pose`."""
-    return (
-        f'<model name="post"><static>true</static><pose>{pose}</pose><link name="mast">{body}{sensor}</link></model>'
-    )
+    return f'<model name="post"><static>true</static><pose>{pose}</pose><link name="mast">{body}{sensor}</link></model>'
 
 
 def shape_model(name: str, pose: str, geometry: str, label: int | None = None, color: str = "0.5 0.5 0.5") -> str:
