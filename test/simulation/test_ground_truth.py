@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from worlds import (
+from sdf_worlds import (
     CAMERA,
     box,
     renderer_of,

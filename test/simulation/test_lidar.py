@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from worlds import LIDAR, box, scene_of, sensor_model, sensor_named, settled, shape_model
+from sdf_worlds import LIDAR, box, scene_of, sensor_model, sensor_named, settled, shape_model
 
 from robot_ai.simulation.lidar import Lidar, RayCaster, Sweep, beam_directions
 from robot_ai.simulation.scene import Scene

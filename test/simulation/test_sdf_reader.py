@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from worlds import YARD, box, shape_model, world_xml
+from sdf_worlds import YARD, box, shape_model, world_xml
 
 from robot_ai.geometry.transforms import RigidTransform
+from robot_ai.simulation.builder import build
 from robot_ai.simulation.errors import (
     MeshError,
     ResourceError,
@@ -23,7 +24,6 @@ from robot_ai.simulation.errors import (
     WorldError,
     WorldFileError,
 )
-from robot_ai.simulation.builder import build
 from robot_ai.simulation.placing import place_world
 from robot_ai.simulation.sdf_reader import SdfReader
 from robot_ai.simulation.sdf_types import CameraSpec, LidarSpec, World
