@@ -10,7 +10,8 @@ from types import ModuleType
 from robot_ai.errors import RobotAIError
 
 VERBS = {
-    "demo": "find objects in photos with real nodes over DDS",
+    "demo": "a simulated robot that sees, follows people and stops for them, with real nodes over DDS",
+    "demo-photos": "find objects in photos with real nodes over DDS",
     "demo-mcu": "a microcontroller on a serial line: link, obstacle, cable pulled, stop, recovery",
     "evaluate": "measure a model's average precision on a COCO data set",
     "model": "import, export, verify and measure models",

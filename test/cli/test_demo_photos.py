@@ -1,4 +1,4 @@
-"""The demo as a newcomer starts it: real processes, real frameworks, real photos."""
+"""The demo with photos as a newcomer starts it: real processes, real frameworks, real photos."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from stub_card import write_stub_card
 
 def demo(*arguments: object) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "robot_ai.cli.main", "demo", *map(str, arguments)],
+        [sys.executable, "-m", "robot_ai.cli.main", "demo-photos", *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
