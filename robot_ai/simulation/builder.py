@@ -15,6 +15,7 @@ from robot_ai.simulation.diff_drive import DriveSettings, drive_settings
 from robot_ai.simulation.errors import ModelBuildError, UnsupportedJointError
 from robot_ai.simulation.outlines import outline_of, part_triangles, primitive_triangles
 from robot_ai.simulation.placing import WORLD_FRAME, PlacedJoint, PlacedLink, PlacedModel, place_world
+from robot_ai.simulation.quality import Quality
 from robot_ai.simulation.scene import COLLISION_GROUP, VISUAL_GROUP, MountedSensor, Scene, Thing, short
 from robot_ai.simulation.sdf_types import CameraSpec, Geometry, ImuSpec, Light, Sensor, Shape, World
 
@@ -46,28 +47,25 @@ WALKER_PLUGINS = (
 )
 
 
-def build(world: World, shadow_size: int = 1024, antialiasing: int = 0) -> Scene:
-    """Compiles a world. shadow_size: pixels of the shadow map, 0 for no shadows; antialiasing: samples per pixel.
-
-    Raises a WorldError that names file and element.
-    """
+def build(world: World, quality: Quality | None = None) -> Scene:
+    """Compiles a world. Raises a WorldError that names file and element."""
     placed = place_world(world)
-    builder = _Builder(world, shadow_size, antialiasing)
+    builder = _Builder(world, quality or Quality())
     for model in placed:
         builder.add(model)
     return builder.compile(placed)
 
 
 class _Builder:
-    def __init__(self, world: World, shadow_size: int, antialiasing: int) -> None:
+    def __init__(self, world: World, quality: Quality) -> None:
         self._world = world
         self._spec = mujoco.MjSpec()
-        self._assets = Assets(self._spec)
+        self._assets = Assets(self._spec, quality.detail)
         self._sensors: list[tuple[Sensor, str, PlacedLink, RigidTransform]] = []
         self._thing_geoms: dict[str, int] = {}
         self._reflectance: dict[str, float] = {}
-        self._shadows = world.shadows and shadow_size > 0
-        _set_options(self._spec, world, shadow_size, antialiasing)
+        self._shadows = world.shadows and quality.shadow_size > 0
+        _set_options(self._spec, world, quality)
         self._set_clipping([s.spec for m in world.models for link in m.links for s in link.sensors])
         for light in world.lights:
             self._add_light(self._spec.worldbody, light, light.pose.transform, light.name)
@@ -270,7 +268,7 @@ class _Builder:
         self._spec.visual.map.zfar = max((c.far for c in cameras), default=100.0) / _EXTENT
 
 
-def _set_options(spec: Any, world: World, shadow_size: int, antialiasing: int) -> None:
+def _set_options(spec: Any, world: World, quality: Quality) -> None:
     spec.option.timestep = world.time_step
     spec.option.gravity = world.gravity
     spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
@@ -281,8 +279,8 @@ def _set_options(spec: Any, world: World, shadow_size: int, antialiasing: int) -
     spec.compiler.balanceinertia = True
     spec.stat.extent = _EXTENT
     spec.stat.center = [0.0, 0.0, 0.0]
-    spec.visual.quality.shadowsize = max(shadow_size, 1)
-    spec.visual.quality.offsamples = antialiasing
+    spec.visual.quality.shadowsize = max(quality.shadow_size, 1)
+    spec.visual.quality.offsamples = quality.antialiasing
     widest = [s.spec for m in world.models for link in m.links for s in link.sensors]
     cameras = [camera for camera in widest if isinstance(camera, CameraSpec)]
     spec.visual.global_.offwidth = max((camera.width for camera in cameras), default=640)

@@ -31,7 +31,7 @@ class RayRenderer:
         self._ambient = np.array(world.ambient[:3])
 
     def render(self, data: Any, camera: int, width: int, height: int) -> NDArray[np.uint8]:
-        """(height, width, 3) uint8 RGB."""
+        """As Renderer."""
         geoms, points, normals, rays = self._cast(data, camera, width, height)
         hit = geoms != _SKY
         # Surfaces are lit from both sides.
@@ -47,11 +47,12 @@ class RayRenderer:
         coarse = (shades * 255).astype(np.uint8).reshape(_coarse(width, height)[::-1] + (3,))
         return np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_NEAREST), np.uint8)
 
-    def segment(self, data: Any, camera: int, width: int, height: int) -> NDArray[np.int32]:
-        """(height, width) int32: the geom in each pixel, -1 for the sky."""
-        geoms = self._cast(data, camera, width, height)[0].reshape(_coarse(width, height)[::-1])
-        rows, columns = (np.arange(height) * geoms.shape[0] // height, np.arange(width) * geoms.shape[1] // width)
-        return np.asarray(geoms[rows[:, None], columns], np.int32)
+    def segment(
+        self, data: Any, camera: int, width: int, height: int, values: NDArray[np.uint16]
+    ) -> NDArray[np.uint16]:
+        """As Renderer."""
+        coarse = values[self._cast(data, camera, width, height)[0]].reshape(_coarse(width, height)[::-1])
+        return np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_NEAREST), np.uint16)
 
     def close(self) -> None:
         """Nothing to free."""
