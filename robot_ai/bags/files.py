@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 from robot_ai.bags.definitions import Definitions
 from robot_ai.bags.errors import BagError, BagLibraryMissingError
@@ -25,7 +25,7 @@ except ImportError as error:
     raise BagLibraryMissingError from error
 
 # Version of the metadata that Jazzy writes.
-_VERSION = 9
+_VERSION: Literal[9] = 9
 _NEVER = QosTime(2147483647, 4294967295)
 _FAULTS = (ReaderError, WriterError, OSError, ValueError, KeyError, AssertionError)
 

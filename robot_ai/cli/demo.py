@@ -22,7 +22,7 @@ from rclpy.parameter import Parameter
 from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 
-from robot_ai.bringup.table import SIMULATION, SIMULATOR, Member, default_name
+from robot_ai.bringup.table import CAMERA, SIMULATION, SIMULATOR, Member, default_name
 from robot_ai.cli.demo_mcu import McuProcess
 from robot_ai.cli.demo_watch import DemoWatch
 from robot_ai.cli.processes import ProcessGroup
@@ -36,7 +36,6 @@ from robot_ai.viewing.pictures import Film, Moment, compose, contact_sheet
 MOTORS = {"motors": "mcu/motors"}
 SETTINGS = "config/demo.yaml"
 FRAMEWORKS = {"pytorch": "torch", "tensorflow": "tensorflow", "onnx": "onnxruntime", "litert": "ai_edge_litert"}
-CAMERA = "/camera_detector"
 _TICK = 0.02
 _LINE_PERIODS = {True: 0.5, False: 5.0}
 _FILM_RATE = 5.0
@@ -91,7 +90,8 @@ def run(args: argparse.Namespace) -> int:
     args.output.mkdir(parents=True, exist_ok=True)
     port = (args.output / "serial").absolute()
     nodes = member_processes(args, port)
-    print(f"Starting {', '.join(node.name for node in nodes)} and a simulated microcontroller …", flush=True)
+    print(f"Starting {', '.join(node.name for node in nodes)} and a simulated microcontroller", flush=True)
+    print(f"in ROS_DOMAIN_ID={os.environ['ROS_DOMAIN_ID']}, where other ROS tools may listen …", flush=True)
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     try:
         with ExitStack() as stack:
@@ -139,8 +139,9 @@ class Drive:
         self._swap_began = self._swap_ended = math.nan
         self._swap_result = ""
         topics = {key: default_name(key) for key in ("image", "points", "detections_2d", "detections_fused")}
+        topics["vision_info"] = default_name(CAMERA.topics["vision_info"])
         self._watch = DemoWatch(topics, self._draw)
-        self._client = self._watch.create_client(SetParameters, f"{CAMERA}/set_parameters")
+        self._client = self._watch.create_client(SetParameters, f"{CAMERA.executable.name}/set_parameters")
 
     def start(self) -> None:
         """Waits until detections flow. Raises DemoError when a node ends, reports a fault, or time is up."""
@@ -170,15 +171,15 @@ class Drive:
     def report(self) -> int:
         """Writes the sheet and the scores, prints the summary; the exit code."""
         watch, output = self._watch, self._args.output
-        seen, placed = table_2d(watch.scorer_2d), table_3d(watch.scorer_3d)
+        seen = {name: table_2d(scorer) for name, scorer in watch.scores.by_detector.items() if scorer.frames}
+        placed = table_3d(watch.scores.space)
         swap = self._describe_swap()
-        person = watch.scorer_3d.classes["person"]
         summary = {
-            "2d": as_plain(seen),
+            "2d": {name: as_plain(table) for name, table in seen.items()},
             "3d": as_plain(placed),
-            "id switches": watch.scorer_2d.identities.switches,
-            "clear person recall": _number(watch.scorer_2d.clear_recall("person")),
-            "person range error (m)": _number(person.median_range_error),
+            "id switches": sum(scorer.identities.switches for scorer in watch.scores.by_detector.values()),
+            "clear person recall": _number(watch.clear_recall("person")),
+            "person range error (m)": _number(watch.scores.space.classes["person"].median_range_error),
             "real-time factor": _number(watch.real_time_factor),
             "images": len(watch.counts.shown),
             "images without an answer": watch.counts.lost(-math.inf, time.monotonic() - _SETTLE),
@@ -189,7 +190,8 @@ class Drive:
         (output / "summary.json").write_text(json.dumps(summary, indent=2), encoding="utf-8")
         if self._sheet:
             cv2.imwrite(str(output / "summary.png"), contact_sheet(_spread(self._sheet, _SHEET), 2, 360))
-        print("\nThe camera's detections against the truth\n" + as_text(seen))
+        for backend, table in seen.items():
+            print(f"\nThe camera's detections by {backend} against the truth\n{as_text(table)}")
         print("\nThe fused detections against the truth, within 6 m\n" + as_text(placed))
         print(
             f"\n  drove {watch.distance_driven:.1f} m at {watch.real_time_factor:.2f} of real time; {watch.stops} stops"
@@ -267,7 +269,7 @@ class Drive:
             spent = sum(float(watch.value(status, f"{stage} p50 (ms)", "0")) for stage in stages)
             return f"{watch.value(status, 'output rate (Hz)')} Hz {spent:.0f} ms"
 
-        person = watch.scorer_2d.classes["person"].recall
+        person = watch.scores.image.classes["person"].recall
         line = (
             f"{now - self._began:5.1f} s  camera {rate('camera_detector: camera')}  lidar "
             f"{rate('lidar_detector: lidar')}  fused {rate('detection_fusion: fusion')}  {self._state()}  "

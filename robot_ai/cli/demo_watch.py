@@ -15,33 +15,30 @@ from geometry_msgs.msg import Twist
 from nav_msgs.msg import Odometry
 from numpy.typing import NDArray
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.time import Time
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image, PointCloud2
 from std_msgs.msg import Bool
-from vision_msgs.msg import Detection2DArray, Detection3DArray
+from vision_msgs.msg import Detection2DArray, Detection3DArray, VisionInfo
 
 from robot_ai.errors import RobotAIError
-from robot_ai.evaluation.scorer_2d import Scorer2D
-from robot_ai.evaluation.scorer_3d import Scorer3D
 from robot_ai.lidar.clouds import MAX_POINTS, cloud_view, xyz_of
 from robot_ai.lidar.detections import Detections3D
 from robot_ai.perception.encodings import MAX_PIXELS
-from robot_ai.pipeline.cloud_detector import into_frame
 from robot_ai.ros.clouds import to_raw_cloud
 from robot_ai.ros.detections import from_detection_array
-from robot_ai.ros.detections_3d import from_detection_3d_array
 from robot_ai.ros.images import image_to_bgr
+from robot_ai.ros.scoring import StampedScores, stamp_of
 from robot_ai.ros.transforms import open_transforms
-from robot_ai.ros.truth import truth_from_2d
 from robot_ai.viewing.pictures import Moment
 
 BASE = "base_link"
 _SENSOR = QoSProfile(depth=2, reliability=ReliabilityPolicy.BEST_EFFORT)
 _MANY = QoSProfile(depth=50)
-# Messages of one stamp wait this long for each other, by count.
-_KEPT = 40
+_LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+# So many images wait for their detections.
+_KEPT = 20
 # The path is drawn from points so far apart, in meters.
 _PATH_STEP = 0.05
 
@@ -63,7 +60,7 @@ class DemoWatch(Node):
 
     def __init__(self, topics: dict[str, str], draw: Callable[[Moment, int], None]) -> None:
         super().__init__("demo")
-        self.scorer_2d, self.scorer_3d = Scorer2D(), Scorer3D()
+        self.scores = StampedScores(self._to_base)
         self.counts = Counts()
         self.diagnostics: dict[str, dict[str, str]] = {}
         self.faults: dict[str, str] = {}
@@ -75,8 +72,7 @@ class DemoWatch(Node):
         self.distance_driven = 0.0
         self._draw = draw
         self._transforms = open_transforms(self)
-        self._seen: OrderedDict[int, dict[str, Any]] = OrderedDict()
-        self._placed: OrderedDict[int, dict[str, Any]] = OrderedDict()
+        self._shown: OrderedDict[int, dict[str, Any]] = OrderedDict()
         self._points: NDArray[np.floating] = np.empty((0, 3), np.float32)
         self._newest_placed = Detections3D.empty()
         self._pose = (0.0, 0.0, 0.0)
@@ -90,6 +86,7 @@ class DemoWatch(Node):
         listen(Detection2DArray, "ground_truth/detections_2d", lambda m: self._on_seen("truth", m), _MANY)
         listen(Detection3DArray, topics["detections_fused"], lambda m: self._on_placed("found", m), _MANY)
         listen(Detection3DArray, "ground_truth/detections_3d", lambda m: self._on_placed("truth", m), _MANY)
+        listen(VisionInfo, topics["vision_info"], self._on_vision_info, _LATCHED)
         listen(Odometry, "odom", self._on_odometry, _SENSOR)
         listen(Bool, "mcu/stop", self._on_stop, 10)
         listen(Twist, "mcu/motors", self._on_motors, _SENSOR)
@@ -106,16 +103,20 @@ class DemoWatch(Node):
     @property
     def running(self) -> bool:
         """Whether detections, fused ones too, have come."""
-        return bool(self.scorer_2d.frames and self.scorer_3d.frames)
+        return bool(self.scores.image.frames and self.scores.space.frames)
+
+    def clear_recall(self, name: str) -> float:
+        """Share of the easy things of a class (nearly whole in sight, within 6 m) that any backend found."""
+        counts = [scorer.clear[name] for scorer in self.scores.by_detector.values()]
+        there = sum(total for _, total in counts)
+        return sum(found for found, _ in counts) / there if there else math.nan
 
     def value(self, status: str, key: str, default: str = "-") -> str:
         """A value of the newest /diagnostics."""
         return self.diagnostics.get(status, {}).get(key, default)
 
     def _on_image(self, message: Any) -> None:
-        entry = self._entry(self._seen, message)
-        entry["image"] = message
-        self._show(_stamp(message), entry)
+        self._show("image", message)
 
     def _on_points(self, message: Any) -> None:
         try:
@@ -125,37 +126,35 @@ class DemoWatch(Node):
             self.get_logger().warning(f"a cloud is not drawn: {error}", throttle_duration_sec=5.0)
 
     def _on_seen(self, kind: str, message: Any) -> None:
-        stamp, entry = _stamp(message), self._entry(self._seen, message)
-        entry[kind] = message
+        stamp = stamp_of(message)
         if kind == "truth":
             self.counts.shown[stamp] = time.monotonic()
         else:
             self.counts.answered.add(stamp)
-            self._show(stamp, entry)
-        if "truth" in entry and "found" in entry and "scored" not in entry:
-            entry["scored"] = True
-            found = from_detection_array(entry["found"])
-            self.persons_seen += found.names.count("person")
-            self.scorer_2d.add(found, truth_from_2d(entry["truth"]), stamp)
+            self.persons_seen += sum(r.hypothesis.class_id == "person" for d in message.detections for r in d.results)
+            self._show("found", message)
+        self.scores.seen(kind, message)
 
     def _on_placed(self, kind: str, message: Any) -> None:
-        entry = self._entry(self._placed, message)
-        entry[kind] = message
         try:
-            boxes = into_frame(from_detection_3d_array(message), self._to_base(message))
+            boxes = self.scores.placed(kind, message)
         except RobotAIError as error:
             self.get_logger().warning(f"detections are not scored: {error}", throttle_duration_sec=5.0)
             return
-        entry[f"{kind} boxes"] = boxes
         if kind == "found":
             self._newest_placed = boxes
-        if "truth boxes" in entry and "found boxes" in entry and "scored" not in entry:
-            entry["scored"] = True
-            names, tracks = ([d.id for d in entry[which].detections] for which in ("truth", "found"))
-            self.scorer_3d.add(entry["found boxes"], entry["truth boxes"], names, tracks)
 
-    def _show(self, stamp: int, entry: dict[str, Any]) -> None:
-        if "image" not in entry or "found" not in entry:
+    def _on_vision_info(self, message: Any) -> None:
+        # As to_vision_info writes it: "nanodet_g 1.0 (pytorch)".
+        self.scores.use(message.method.rpartition("(")[2].rstrip(")"))
+
+    def _show(self, kind: str, message: Any) -> None:
+        stamp = stamp_of(message)
+        entry = self._shown.setdefault(stamp, {})
+        entry[kind] = message
+        while len(self._shown) > _KEPT:
+            self._shown.popitem(last=False)
+        if len(entry) < 2:
             return
         # A copy: the decoded image may be a view of the message.
         image = image_to_bgr(entry.pop("image"), MAX_PIXELS).copy()
@@ -202,14 +201,3 @@ class DemoWatch(Node):
                 self.faults[status.name] = status.message
             else:
                 self.faults.pop(status.name, None)
-
-    @staticmethod
-    def _entry(kept: OrderedDict[int, dict[str, Any]], message: Any) -> dict[str, Any]:
-        entry = kept.setdefault(_stamp(message), {})
-        while len(kept) > _KEPT:
-            kept.popitem(last=False)
-        return entry
-
-
-def _stamp(message: Any) -> int:
-    return int(Time.from_msg(message.header.stamp).nanoseconds)

@@ -40,9 +40,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         with BagReader(args.bag) as reader:
             player = TopicPlayer(node, reader, args.topics)
-            step = _Step(node, *args.in_step.split("=", 1), args) if args.in_step and "=" in args.in_step else None
-            if args.in_step and step is None:
-                raise BagError(f"--in-step is '{args.in_step}'; expected TOPIC=ANSWERS, such as image=detections")
+            step = _Step(node, args) if args.in_step else None
             _wait_for_listeners(node, player, reader, args)
             count = player.play(
                 args.rate, lambda seconds: rclpy.spin_once(node, timeout_sec=seconds), step or (lambda _: None)
@@ -69,7 +67,10 @@ def _wait_for_listeners(node: Node, player: TopicPlayer, reader: BagReader, args
 class _Step:
     """Holds the replay until a message is answered."""
 
-    def __init__(self, node: Node, topic: str, answers: str, args: argparse.Namespace) -> None:
+    def __init__(self, node: Node, args: argparse.Namespace) -> None:
+        topic, equals, answers = args.in_step.partition("=")
+        if not (topic and equals and answers):
+            raise BagError(f"--in-step is '{args.in_step}'; expected TOPIC=ANSWERS, such as image=detections")
         self._node = node
         self._topic = node.resolve_topic_name(topic)
         self._answers = node.resolve_topic_name(answers)
