@@ -6,6 +6,7 @@ import argparse
 import json
 import math
 import os
+import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -49,6 +50,19 @@ class DemoError(RobotAIError):
 
 
 @dataclass(frozen=True)
+class VerbProcess:
+    """A verb of this command as a process."""
+
+    name: str
+    words: Sequence[str]
+
+    @property
+    def command(self) -> list[str]:
+        """The command line."""
+        return [sys.executable, "-m", "robot_ai.cli.main", *self.words]
+
+
+@dataclass(frozen=True)
 class MemberProcess:
     """A node of the table as a process."""
 
@@ -78,6 +92,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=1, help="of the sensors' noise (1)")
     parser.add_argument("--renderer", default="auto", help="egl, osmesa, rays or auto: the best that works (auto)")
     parser.add_argument("--headless", action="store_true", help="serve no viewer")
+    parser.add_argument("--view-port", type=int, default=9090, help="of the viewer in the browser (9090)")
+    parser.add_argument("--record", action="store_true", help="record all topics into OUTPUT/bag (MCAP)")
     parser.add_argument("--output", type=Path, default=Path("out/demo"), help="folder for pictures and logs (out/demo)")
     parser.add_argument("--timeout", type=float, default=120.0, help="seconds that the start may take (120)")
 
@@ -90,6 +106,7 @@ def run(args: argparse.Namespace) -> int:
     args.output.mkdir(parents=True, exist_ok=True)
     port = (args.output / "serial").absolute()
     nodes = member_processes(args, port)
+    helpers = helper_processes(args)
     print(f"Starting {', '.join(node.name for node in nodes)} and a simulated microcontroller", flush=True)
     print(f"in ROS_DOMAIN_ID={os.environ['ROS_DOMAIN_ID']}, where other ROS tools may listen …", flush=True)
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
@@ -98,7 +115,7 @@ def run(args: argparse.Namespace) -> int:
             # The MCU offers the serial port that the bridge opens; both end before the pictures are written.
             mcu = stack.enter_context(McuProcess(port, args.output / "mcu.log"))
             environment = image_transport_environment() | {"PYTHONUNBUFFERED": "1"}
-            group = stack.enter_context(ProcessGroup(nodes, args.output / "log", environment))
+            group = stack.enter_context(ProcessGroup([*nodes, *helpers], args.output / "log", environment))
             film = stack.enter_context(Film(args.output / "drive.mp4", _FILM_RATE))
             drive = Drive(args, group, mcu, film)
             stack.callback(drive.close)
@@ -120,6 +137,22 @@ def member_processes(args: argparse.Namespace, port: Path) -> list[MemberProcess
         MemberProcess(member, {"use_sim_time": member is not SIMULATOR, **chosen.get(member.executable.name, {})})
         for member in SIMULATION
     ]
+
+
+def helper_processes(args: argparse.Namespace) -> list[VerbProcess]:
+    """Who looks on: a viewer where Rerun is installed, and a recorder when one is asked for."""
+    helpers = []
+    if find_spec("rerun"):
+        port = 0 if args.headless else args.view_port
+        words = ["view", "--recording", str(args.output / "drive.rrd"), "--port", str(port)]
+        helpers.append(VerbProcess("view", words))
+        if port:
+            print(f"Look on at http://localhost:{port}/?url=rerun%2Bhttp://localhost:9876/proxy", flush=True)
+    if args.record:
+        bag = args.output / "bag"
+        shutil.rmtree(bag, ignore_errors=True)
+        helpers.append(VerbProcess("record", ["record", str(bag)]))
+    return helpers
 
 
 class Drive:

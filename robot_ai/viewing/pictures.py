@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from robot_ai.errors import RobotAIError
 from robot_ai.lidar.detections import Detections3D
 from robot_ai.lidar.drawing import draw_top_view
 from robot_ai.perception.detections import Detections
 from robot_ai.perception.drawing import draw
+from robot_ai.viewing.errors import VideoError
 
 Image = NDArray[np.uint8]
 
@@ -24,10 +24,6 @@ _BAR = 28
 _INK = (235, 235, 235)
 _PATH = (80, 200, 255)
 _ROBOT = (60, 140, 255)
-
-
-class VideoError(RobotAIError):
-    """A video that cannot be written."""
 
 
 @dataclass(frozen=True)
