@@ -207,6 +207,11 @@ class Drive:
         seen = {name: table_2d(scorer) for name, scorer in watch.scores.by_detector.items() if scorer.frames}
         placed = table_3d(watch.scores.space)
         swap = self._describe_swap()
+        ledger = {
+            key: value
+            for key, value in watch.diagnostics.get(f"{CAMERA.executable.name}: camera", {}).items()
+            if key.startswith("frames")
+        }
         summary = {
             "2d": {name: as_plain(table) for name, table in seen.items()},
             "3d": as_plain(placed),
@@ -216,6 +221,7 @@ class Drive:
             "real-time factor": _number(watch.real_time_factor),
             "images": len(watch.counts.shown),
             "images without an answer": watch.counts.lost(-math.inf, time.monotonic() - _SETTLE),
+            "ledger": ledger,
             "swap": swap,
             "stops": watch.stops,
             "driven (m)": round(watch.distance_driven, 2),
@@ -226,10 +232,11 @@ class Drive:
         for backend, table in seen.items():
             print(f"\nThe camera's detections by {backend} against the truth\n{as_text(table)}")
         print("\nThe fused detections against the truth, within 6 m\n" + as_text(placed))
-        print(
-            f"\n  drove {watch.distance_driven:.1f} m at {watch.real_time_factor:.2f} of real time; {watch.stops} stops"
-        )
+        counted = (f"{key.removeprefix('frames ')} {count}" for key, count in ledger.items() if count != "0")
+        print(f"\n  drove {watch.distance_driven:.1f} m at {watch.real_time_factor:.2f} of real time")
+        print(f"  {watch.stops} stops by the watchdog and the microcontroller")
         print(f"  {summary['images']} images, {summary['images without an answer']} without an answer")
+        print(f"  the camera detector's ledger: {', '.join(counted)}")
         if swap:
             print(f"  {swap['text']}")
         for name in ("summary.png", "drive.mp4", "summary.json"):
