@@ -13,10 +13,10 @@ import pytest
 
 pytest.importorskip("rerun", reason="rerun-sdk needs Python 3.11")
 
-from robot_ai.geometry.transforms import RigidTransform  # noqa: E402
-from robot_ai.lidar.detections import LABELS, Detections3D  # noqa: E402
-from robot_ai.perception.detections import Detections  # noqa: E402
-from robot_ai.viewing.rerun_log import RerunLog  # noqa: E402
+from robot_ai.geometry.transforms import RigidTransform
+from robot_ai.lidar.detections import LABELS, Detections3D
+from robot_ai.perception.detections import Detections
+from robot_ai.viewing.rerun_log import RerunLog
 
 
 def free_port() -> int:
