@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import itertools
 import select
+import signal
 import struct
 import sys
 import time
@@ -92,7 +93,9 @@ class McuNode:
 class SimulatedMcu:
     """The application: heartbeats out; commands, stop, the host's heartbeat and detections in; a stop of its own."""
 
-    def __init__(self, link: Link, say: Callable[[str], None], key: bytes = b"\xab\x01\x02\x03", namespace: str = "") -> None:
+    def __init__(
+        self, link: Link, say: Callable[[str], None], key: bytes = b"\xab\x01\x02\x03", namespace: str = ""
+    ) -> None:
         self.node: McuNode | None = None
         self.speed = 0.0
         self.turn = 0.0
@@ -224,6 +227,8 @@ def main(args: list[str] | None = None) -> int:
     chosen = parser.parse_args(args)
     with contextlib.suppress(KeyboardInterrupt):
         _run(chosen)
+    # Python takes its handler away before it ends, and a second Ctrl-C would kill it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     return 0
 
 

@@ -33,6 +33,7 @@ def free_port() -> str:
 
 
 @pytest.mark.launch_test
+@pytest.mark.timeout(400)
 @launch_testing.markers.keep_alive
 def generate_test_description() -> launch.LaunchDescription:
     os.environ["ROS_DOMAIN_ID"] = str(DOMAIN)
