@@ -43,9 +43,9 @@ OPTIONS = {
 class PyTorchBackend(FrameworkBackend):
     """Runs a network on the CPU or one CUDA GPU.
 
-    The network takes an image as (B, 3, H, W). With the artifact's layout NHWC the batch is passed as a view in
-    channels-last memory, without a copy. It returns a dict of tensors with the card's output names, or tensors alone,
-    which are taken in the card's order.
+    The network takes an image as (B, 3, H, W), pillars as (B, C, H, W). With the artifact's layout NHWC the batch is
+    passed as a view in channels-last memory, without a copy. It returns a dict of tensors with the card's output names,
+    or tensors alone, which are taken in the card's order.
     """
 
     name = "pytorch"

@@ -61,3 +61,11 @@ class Detections3DError(RobotAIError):
 
 class RegionError(RobotAIError):
     """A region or a box whose bounds are not numbers or out of order."""
+
+
+class PillarModelError(RobotAIError):
+    """A model card whose model is not one of pillars and center heads."""
+
+
+class CenterHeadsError(RobotAIError):
+    """A network's outputs, or its classes, that are no boxes on the ground."""

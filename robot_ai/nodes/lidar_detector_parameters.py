@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from robot_ai.backends.loading import BackendChoice
 from robot_ai.lidar.clouds import MAX_POINTS
 from robot_ai.lidar.cluster_detector import ClusterSettings
 from robot_ai.lidar.detections import LABELS
 from robot_ai.lidar.filters import Region
 from robot_ai.lidar.ground import GroundSettings
 from robot_ai.lidar.scan_detector import ScanSettings
-from robot_ai.pipeline.cloud_detector import METHODS, SweepSettings
+from robot_ai.nodes.model_parameters import ModelParameters
+from robot_ai.pipeline.cloud_detector import CLUSTER, METHODS, PILLARS, SweepSettings
 from robot_ai.ros.errors import ParameterError
 from robot_ai.ros.parameter_spec import parameter
 
@@ -18,10 +20,18 @@ _CLOUD, _SCAN = ClusterSettings(), ScanSettings()
 
 
 @dataclass(frozen=True)
-class LidarDetectorParameters:
+class LidarDetectorParameters(ModelParameters):
     """A consistent set of values; a cloud is processed with one set from beginning to end."""
 
-    method: str = parameter("cluster", "how clouds are searched; cluster needs no model", choices=METHODS)
+    model: str = parameter(
+        "pillarnet", "of method pillars: a directory with a model.yaml, or a name in models/", swaps=True
+    )
+    fallback_backends: tuple[str, ...] = parameter(
+        (CLUSTER,), "backends, or cluster, that take over in this order when the chosen one of method pillars fails"
+    )
+    method: str = parameter(
+        CLUSTER, "how clouds are searched: cluster needs no model; pillars is learned", choices=METHODS, swaps=True
+    )
     input: str = parameter("points", "points (PointCloud2) or scan (LaserScan)", choices=("points", "scan"))
     target_frame: str = parameter(
         "", "frame of detection and of the boxes, whose z points up; empty: the cloud's own", while_running=True
@@ -85,6 +95,13 @@ class LidarDetectorParameters:
     autostart: bool = parameter(True, "configure and activate at start, without a lifecycle manager", read_only=True)
 
     @property
+    def choice(self) -> BackendChoice:
+        """The part that decides what is loaded: the method without a model is a backend of its own."""
+        if self.method == CLUSTER or self.input == "scan":
+            return BackendChoice(model="", backend=CLUSTER)
+        return super().choice
+
+    @property
     def settings(self) -> SweepSettings:
         """The part that the detector takes with every cloud. Raises RegionError."""
         cluster = ClusterSettings(
@@ -114,6 +131,9 @@ class LidarDetectorParameters:
 
     def check(self) -> None:
         """Raises ParameterError or RegionError for values that no range can express."""
+        super().check()
+        if self.method == PILLARS and self.input == "scan":
+            raise ParameterError("method is pillars and input scan; expected method cluster: a scan is no cloud")
         unknown = [name for name in self.class_filter if name not in LABELS]
         if unknown:
             raise ParameterError(f"class_filter names '{unknown[0]}'; expected among {', '.join(LABELS)}")

@@ -62,7 +62,11 @@ class MicroRosBridgeParameters:
         60.0, "seconds of silence after which a client leaves the graph; 0: never", minimum=0.0, maximum=86_400.0
     )
     probe_period: float = parameter(
-        1.0, "seconds between questions to a client that says nothing; 0: none are asked", minimum=0.0, maximum=3600.0
+        4.0,
+        "seconds between questions to a client that says nothing; 0: none are asked. Longer than any time that it "
+        "spends in uxr_run_session_time, which waits for that much silence and so would never return",
+        minimum=0.0,
+        maximum=3600.0,
     )
     mcu_node: str = parameter(
         "", "full name of the MCU's node that drives, such as /motors; empty: any client counts as the link"
