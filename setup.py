@@ -94,6 +94,7 @@ setup(
         *share("launch"),
         *share("config"),
         *share("models"),
+        *share("worlds"),
     ],
     python_requires=">=3.10",
     install_requires=[

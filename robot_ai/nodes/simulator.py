@@ -66,7 +66,7 @@ class Simulator(SafeLifecycleNode):
         """Loads the world, finds a renderer, creates the topics."""
         values = self._settings.values
         self._labels = ModelCard.load(find_model(values.labels), backends=()).labels
-        scene = open_scene(values.world, values.robot, values.start, values.shadow_size, values.antialiasing)
+        scene = open_scene(values.world, values.robot, values.start, values.quality)
         for note in (*scene.world.notes, *label_names(self._labels, scene)):
             self.get_logger().warning(f"not simulated: {note}")
         self._renderer, failures = choose(values.renderer) if _has_camera(scene) else ("", [])

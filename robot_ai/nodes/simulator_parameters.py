@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from robot_ai.ros.errors import ParameterError
 from robot_ai.ros.parameter_spec import parameter
+from robot_ai.simulation.quality import Quality
 
 RENDERERS = ("auto", "egl", "osmesa", "rays")
+_QUALITY = Quality()
 
 
 @dataclass(frozen=True)
@@ -27,10 +29,19 @@ class SimulatorParameters:
     renderer: str = parameter(
         "auto", "what draws images; auto: egl, else osmesa, else rays, whichever works here", choices=RENDERERS
     )
-    shadow_size: int = parameter(1024, "edge of the shadow map, in pixels; 0: no shadows", minimum=0, maximum=8192)
+    shadow_size: int = parameter(
+        _QUALITY.shadow_size,
+        "edge of the shadow map, in pixels, such as 2048; 0: no shadows, which without a GPU triple an image's cost",
+        minimum=0,
+        maximum=8192,
+    )
     antialiasing: int = parameter(
         0, "samples per pixel, with egl; 4 cost as much as the rest of the image without a GPU", minimum=0, maximum=16
     )
+    mesh_detail: float = parameter(
+        _QUALITY.detail, "details of meshes smaller than this, in meters, are neither drawn nor scanned; 0: all are",
+        minimum=0.0, maximum=0.1,
+    )  # fmt: skip
     noise: float = parameter(1.0, "factor on all the sensors' deviations; 0: none", minimum=0.0, maximum=100.0)
     camera_rate: float = parameter(0.0, "images per second; 0: as the world says", minimum=0.0, maximum=1000.0)
     lidar_rate: float = parameter(
@@ -60,6 +71,11 @@ class SimulatorParameters:
         while_running=True,
     )  # fmt: skip
     autostart: bool = parameter(True, "configure and activate at start, without a lifecycle manager", read_only=True)
+
+    @property
+    def quality(self) -> Quality:
+        """The part that images are made with."""
+        return Quality(self.shadow_size, self.antialiasing, self.mesh_detail)
 
     @property
     def start(self) -> tuple[float, float, float] | None:

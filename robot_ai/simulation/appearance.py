@@ -21,8 +21,9 @@ _PLAIN = Material((0.7, 0.7, 0.7, 1.0), 0.1, 0.0)
 class Assets:
     """What geoms refer to by name."""
 
-    def __init__(self, spec: Any) -> None:
+    def __init__(self, spec: Any, detail: float) -> None:
         self._spec = spec
+        self._detail = detail
         self._parts: dict[tuple[Path, tuple[float, ...]], list[MeshPart]] = {}
         self._visuals: dict[tuple[Path, tuple[float, ...]], list[str]] = {}
         self._hulls: dict[tuple[Path, tuple[float, ...]], str] = {}
@@ -33,7 +34,7 @@ class Assets:
         """The parts of a mesh, read once. Raises a WorldError."""
         key = _key(geometry)
         if key not in self._parts:
-            self._parts[key] = load_mesh(key[0], key[1], geometry.where)
+            self._parts[key] = load_mesh(key[0], key[1], geometry.where, self._detail)
         return self._parts[key]
 
     def visual_meshes(self, geometry: Geometry) -> list[str]:

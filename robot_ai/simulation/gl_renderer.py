@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import cv2
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,10 @@ from robot_ai.simulation.scene import VISUAL_GROUP, Scene
 
 _SPARE_GEOMS = 64
 _RGB = 3
+_TWO_BYTES = 1 << 16
+_HIDDEN_GROUP = 4
+# Meters beside the image in which things are drawn for their shadows' sake.
+_SHADOW_MARGIN = 1.5
 
 
 class GlRenderer:
@@ -35,22 +40,23 @@ class GlRenderer:
         self._options.geomgroup[VISUAL_GROUP] = 1
         self._camera = mujoco.MjvCamera()
         self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
+        shadows = bool(scene.model.vis.quality.shadowsize > 1)
+        self._margin = _SHADOW_MARGIN if shadows else 0.0
         flags = self._scene.flags
-        flags[mujoco.mjtRndFlag.mjRND_SHADOW] = scene.model.vis.quality.shadowsize > 1
+        flags[mujoco.mjtRndFlag.mjRND_SHADOW] = shadows
         flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = False
         flags[mujoco.mjtRndFlag.mjRND_HAZE] = False
-        # Furniture is drawn from both sides: its triangles face anywhere.
-        flags[mujoco.mjtRndFlag.mjRND_CULL_FACE] = False
         self._pixels = np.empty(0, np.uint8)
 
     def render(self, data: Any, camera: int, width: int, height: int) -> NDArray[np.uint8]:
-        """(height, width, 3) uint8 RGB, the caller's own."""
+        """As Renderer."""
         self._update(data, camera)
         return self._draw(width, height).copy()
 
-    def segment(self, data: Any, camera: int, width: int, height: int) -> NDArray[np.int32]:
-        """(height, width) int32: the geom in each pixel, -1 for the sky. Draws what `render` drew, if it was called
-        with the same state."""
+    def segment(
+        self, data: Any, camera: int, width: int, height: int, values: NDArray[np.uint16]
+    ) -> NDArray[np.uint16]:
+        """As Renderer."""
         self._update(data, camera)
         flags = self._scene.flags
         flags[mujoco.mjtRndFlag.mjRND_SEGMENT] = flags[mujoco.mjtRndFlag.mjRND_IDCOLOR] = True
@@ -59,14 +65,13 @@ class GlRenderer:
         finally:
             flags[mujoco.mjtRndFlag.mjRND_SEGMENT] = flags[mujoco.mjtRndFlag.mjRND_IDCOLOR] = False
         # Colors count the drawn geoms from 1 on, 0 is the sky.
-        numbers = colors[..., 0].astype(np.int32)
-        if self._scene.ngeom > 254:
-            numbers |= colors[..., 1].astype(np.int32) << 8
-        table = np.full(max(self._scene.ngeom + 2, 256), -1, np.int32)
+        table = np.full(_TWO_BYTES, values[-1], np.uint16)
         for geom in self._scene.geoms[: self._scene.ngeom]:
-            if geom.objtype == mujoco.mjtObj.mjOBJ_GEOM and 0 <= geom.segid < len(table) - 1:
-                table[geom.segid + 1] = geom.objid
-        return table[np.minimum(numbers, len(table) - 1)]
+            if geom.objtype == mujoco.mjtObj.mjOBJ_GEOM and 0 <= geom.segid < _TWO_BYTES - 1:
+                table[geom.segid + 1] = values[geom.objid]
+        if self._scene.ngeom < 255:
+            return np.asarray(cv2.LUT(np.ascontiguousarray(colors[..., 0]), table[:256]), np.uint16)
+        return table[colors[..., 0].astype(np.uint16) | (colors[..., 1].astype(np.uint16) << 8)]
 
     def close(self) -> None:
         """Frees the context; without it the process may crash at its end."""
@@ -75,9 +80,15 @@ class GlRenderer:
 
     def _update(self, data: Any, camera: int) -> None:
         self._camera.fixedcamid = camera
-        mujoco.mjv_updateScene(
-            self._model, data, self._options, None, self._camera, mujoco.mjtCatBit.mjCAT_ALL, self._scene
-        )
+        groups = self._model.geom_group.copy()
+        outside = (groups == VISUAL_GROUP) & ~may_be_seen(self._model, data, camera, self._margin)
+        self._model.geom_group[outside] = _HIDDEN_GROUP
+        try:
+            mujoco.mjv_updateScene(
+                self._model, data, self._options, None, self._camera, mujoco.mjtCatBit.mjCAT_ALL, self._scene
+            )
+        finally:
+            self._model.geom_group[:] = groups
 
     def _draw(self, width: int, height: int) -> NDArray[np.uint8]:
         if self._pixels.size != width * height * _RGB:
@@ -87,6 +98,24 @@ class GlRenderer:
         mujoco.mjr_readPixels(self._pixels, None, area, self._gl)
         # OpenGL's rows go up.
         return self._pixels.reshape(height, width, _RGB)[::-1]
+
+
+def may_be_seen(model: Any, data: Any, camera: int, margin: float) -> NDArray[np.bool_]:
+    """(ngeom,): whether the sphere around each geom, grown by `margin` meters, reaches into what a camera looks at.
+
+    The engine draws all there is, and without a GPU that is most of an image's cost.
+    """
+    local = (data.geom_xpos - data.cam_xpos[camera]) @ data.cam_xmat[camera].reshape(3, 3)
+    radius = model.geom_rbound + margin
+    depth = -local[:, 2]
+    seen: NDArray[np.bool_] = depth > -radius
+    sensor, intrinsic = model.cam_sensorsize[camera], model.cam_intrinsic[camera]
+    for axis in range(2):
+        # The image's half, and how far its middle is off the axis.
+        tangent = (sensor[axis] / 2 + abs(intrinsic[2 + axis])) / intrinsic[axis]
+        seen &= (np.abs(local[:, axis]) - depth * tangent) / np.hypot(1.0, tangent) <= radius
+    # Planes have no sphere.
+    return seen | (model.geom_rbound == 0)
 
 
 def _open_context(kind: str, width: int, height: int) -> Any:
@@ -99,5 +128,5 @@ def _open_context(kind: str, width: int, height: int) -> Any:
             from mujoco.osmesa import GLContext
         return GLContext(width, height)
     # PyOpenGL answers a missing library with an AttributeError of None, among others.
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
         raise RendererError(f"{kind} does not work here: {type(error).__name__}: {error}") from error

@@ -10,7 +10,6 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from robot_ai.geometry.transforms import Floats, RigidTransform
 from robot_ai.lidar.detections import Detections3D
@@ -19,6 +18,7 @@ from robot_ai.simulation.scene import Scene, Thing, body_pose
 from robot_ai.simulation.sdf_types import CameraSpec
 
 _NEAREST = 1e-2
+_WIDEST = np.radians(85.0)
 # What is seen of a thing is looked for this many pixels around where its surface projects to: drawing rounds.
 _SLACK = 1
 
@@ -49,99 +49,112 @@ class Present:
     names: tuple[str, ...]
 
 
-def seen_in_image(
-    scene: Scene,
-    data: Any,
-    geoms: NDArray[np.int32],
-    spec: CameraSpec,
-    optical: RigidTransform,
-    labels: tuple[str, ...],
-    min_pixels: int,
-    min_visibility: float,
-) -> Seen:
-    """Boxes around the visible pixels of things.
+class Observer:
+    """Tells what is seen in images by the things in each pixel; keeps the outlines of a scene's things together."""
 
-    geoms: (H, W) int32, the geom in each pixel, -1 for none. optical: takes points of the optical frame into the world.
-    Things of fewer than `min_pixels` pixels, or less visible than `min_visibility`, are left out.
-    """
-    # One more entry, for -1.
-    owners = np.append(scene.things_of_geoms, -1)[geoms] + 1
-    boxes = ndimage.find_objects(owners, max_label=len(scene.things))
-    to_optical = optical.inverse
-    rows: list[tuple[float, float, float, float]] = []
-    kept: list[int] = []
-    shares: list[tuple[float, float]] = []
-    centers: list[Floats] = []
-    for index, (thing, box) in enumerate(zip(scene.things, boxes, strict=True)):
-        if box is None or thing.label >= len(labels):
-            continue
-        mask = owners[box] == index + 1
-        if mask.sum() < min_pixels:
-            continue
-        to_camera = to_optical @ body_pose(data, thing.body)
-        truncation = _truncation(thing, to_camera, spec)
-        occlusion = _occlusion(thing, to_camera, spec, mask, (box[1].start, box[0].start))
-        if (1 - truncation) * (1 - occlusion) < min_visibility:
-            continue
-        rows.append((box[1].start, box[0].start, box[1].stop, box[0].stop))
-        kept.append(index)
-        shares.append((occlusion, truncation))
-        centers.append(to_camera.apply(((thing.outline.low + thing.outline.high) / 2)[None])[0])
-    hidden = np.array(shares, np.float32).reshape(-1, 2)
-    things = [scene.things[index] for index in kept]
-    detections = Detections(
-        np.array(rows, np.float32).reshape(-1, 4),
-        np.clip((1 - hidden[:, 0]) * (1 - hidden[:, 1]), 0, 1).astype(np.float32),
-        np.array([thing.label for thing in things], np.int64),
-        labels,
-    )
-    middles = np.array(centers, np.float32).reshape(-1, 3)
-    return Seen(detections, tuple(thing.name for thing in things), middles, hidden[:, 0], hidden[:, 1])
+    def __init__(self, scene: Scene, labels: tuple[str, ...]) -> None:
+        self._labels = labels
+        self._things = [thing for thing in scene.things if thing.label < len(labels)]
+        order = {id(thing): index for index, thing in enumerate(self._things)}
+        numbers = [order.get(id(thing), -1) + 1 for thing in scene.things] + [0]
+        self.numbers = np.array(numbers, np.uint16)[np.append(scene.things_of_geoms, -1)]
+        """(ngeom + 1,): what stands for each geom in an image of things, the sky last; 0 for what is no thing."""
+        self._bodies = np.array([thing.body for thing in self._things], np.int64)
+        self._hulls = np.array([thing.outline.hull for thing in self._things]).reshape(len(self._things), -1, 3)
+        self._surfaces = np.array([thing.outline.surface for thing in self._things]).reshape(len(self._things), -1, 3)
+        self._middles = np.array([(t.outline.low + t.outline.high) / 2 for t in self._things]).reshape(-1, 1, 3)
 
+    def seen(
+        self,
+        data: Any,
+        image: NDArray[np.uint16],
+        spec: CameraSpec,
+        optical: RigidTransform,
+        *,
+        min_pixels: int,
+        min_visibility: float,
+    ) -> Seen:
+        """Boxes around the visible pixels of things.
 
-def project(points: Floats, spec: CameraSpec) -> tuple[Floats, NDArray[np.bool_]]:
-    """Pixels (N, 2) of points (N, 3) in the optical frame, and which of them (N,) lie ahead."""
-    ahead = points[:, 2] > _NEAREST
-    depth = np.where(ahead, points[:, 2], 1.0)
-    return points[:, :2] / depth[:, None] * spec.focal + spec.center, ahead
+        image: (H, W) uint16, the number of the thing in each pixel. optical: takes points of the optical frame into the
+        world. Things of fewer than `min_pixels` pixels, or less visible than `min_visibility`, are left out.
+        """
+        corners, truncations = self._rectangles(data, spec, optical)
+        to_optical = optical.inverse
+        found: list[tuple[int, list[int], float]] = []
+        for index in np.flatnonzero(truncations < 1).tolist():
+            left, top, right, bottom = corners[index].tolist()
+            mask = (image[top:bottom, left:right] == index + 1).view(np.uint8)
+            if not mask.size or cv2.countNonZero(mask) < min_pixels:
+                continue
+            x, y, width, height = cv2.boundingRect(mask)
+            surface = (to_optical @ body_pose(data, int(self._bodies[index]))).apply(self._surfaces[index])
+            hidden = self._occlusion(surface.astype(float), spec, mask, (left, top))
+            if (1 - truncations[index]) * (1 - hidden) >= min_visibility:
+                found.append((index, [left + x, top + y, left + x + width, top + y + height], hidden))
+        kept = np.array([index for index, _, _ in found], np.int64)
+        occlusion = np.array([share for _, _, share in found], np.float32)
+        truncation = truncations[kept].astype(np.float32)
+        things = [self._things[index] for index in kept.tolist()]
+        detections = Detections(
+            np.array([box for _, box, _ in found], np.float32).reshape(-1, 4),
+            (1 - occlusion) * (1 - truncation),
+            np.array([thing.label for thing in things], np.int64),
+            self._labels,
+        )
+        middles = self._in_camera(data, optical, self._middles)[kept, 0].astype(np.float32)
+        return Seen(detections, tuple(thing.name for thing in things), middles, occlusion, truncation)
 
+    def _in_camera(self, data: Any, optical: RigidTransform, points: Floats) -> Floats:
+        """(T, K, 3): points of each thing's body in the optical frame."""
+        rotations = data.xmat[self._bodies].reshape(-1, 3, 3)
+        offsets = data.xpos[self._bodies] - optical.translation
+        turned: Floats = (points @ rotations.transpose(0, 2, 1) + offsets[:, None]) @ optical.rotation
+        return turned
 
-def _truncation(thing: Thing, to_camera: RigidTransform, spec: CameraSpec) -> float:
-    """The share of the rectangle around the whole thing that lies outside the image; a thing partly behind the camera
-    is cut off where that begins."""
-    points = to_camera.apply(thing.outline.hull)
-    pixels, ahead = project(points, spec)
-    if not ahead.any():
-        return 1.0
-    if not ahead.all():
-        # What is beside or behind the camera projects to infinity: as far as makes the share right at 85 degrees.
-        angles = np.clip(np.arctan2(points[:, :2], np.maximum(points[:, 2:], 1e-9)), -1.48, 1.48)
-        pixels = np.where(ahead[:, None], pixels, np.tan(angles) * spec.focal + spec.center)
-    low, high = pixels.min(axis=0), pixels.max(axis=0)
-    edges = np.array([-0.5, -0.5]), np.array([spec.width - 0.5, spec.height - 0.5])
-    inside = np.maximum(np.minimum(high, edges[1]) - np.maximum(low, edges[0]), 0)
-    whole = float(np.prod(high - low))
-    return float(np.clip(1 - np.prod(inside) / whole, 0, 1)) if whole > 0 else 0.0
+    def _rectangles(
+        self, data: Any, spec: CameraSpec, optical: RigidTransform
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """For each whole thing, hidden or not, the pixels (T, 4) left, top, right, bottom (exclusive) of the image that
+        it may show in, and the share (T,) of the rectangle around it that lies outside the image; 1 behind the camera.
+        """
+        points = self._in_camera(data, optical, self._hulls)
+        depth = points[..., 2]
+        ahead = depth > _NEAREST
+        # What is beside or behind the camera projects to infinity; it is taken as seen at 85 degrees.
+        widest = np.tan(_WIDEST)
+        slopes = np.where(
+            ahead[..., None],
+            np.clip(points[..., :2] / np.where(ahead, depth, 1.0)[..., None], -widest, widest),
+            np.sign(points[..., :2]) * widest,
+        )
+        pixels = slopes * spec.focal + spec.center
+        low, high = pixels.min(axis=1), pixels.max(axis=1)
+        edge = np.array([spec.width, spec.height]) - 0.5
+        inside = np.maximum(np.minimum(high, edge) - np.maximum(low, -0.5), 0).prod(axis=1)
+        whole = np.maximum((high - low).prod(axis=1), 1e-9)
+        share = np.where(ahead.any(axis=1), np.clip(1 - inside / whole, 0, 1), 1.0)
+        reach = np.concatenate([np.floor(low) - _SLACK, np.ceil(high) + _SLACK + 1], axis=1)
+        limits = np.array([spec.width, spec.height] * 2)
+        return np.clip(reach, 0, limits).astype(np.int64), share
 
+    @staticmethod
+    def _occlusion(points: Floats, spec: CameraSpec, mask: NDArray[np.uint8], corner: tuple[int, int]) -> float:
+        """The share of a thing's surface points (K, 3), in the optical frame, within the image whose pixels show
+        something else.
 
-def _occlusion(
-    thing: Thing, to_camera: RigidTransform, spec: CameraSpec, mask: NDArray[np.bool_], corner: tuple[int, int]
-) -> float:
-    """The share of the thing's surface points within the image whose pixels show something else.
-
-    mask: where the thing is seen, in a part of the image that begins at `corner` (x, y).
-    """
-    pixels, ahead = project(to_camera.apply(thing.outline.surface), spec)
-    spots = np.rint(pixels[ahead]).astype(np.int64)
-    inside = (spots >= 0).all(axis=1) & (spots < (spec.width, spec.height)).all(axis=1)
-    spots = spots[inside] - corner
-    if not len(spots):
-        return 0.0
-    grown = cv2.dilate(np.pad(mask, _SLACK).astype(np.uint8), np.ones((2 * _SLACK + 1,) * 2, np.uint8))
-    spots += _SLACK
-    near = (spots >= 0).all(axis=1) & (spots < (grown.shape[1], grown.shape[0])).all(axis=1)
-    hits = grown[spots[near, 1], spots[near, 0]].sum()
-    return float(1 - hits / len(spots))
+        mask: where the thing is seen, in a part of the image that begins at `corner` (x, y).
+        """
+        points = points[points[:, 2] > _NEAREST]
+        spots = np.rint(points[:, :2] / points[:, 2:] * spec.focal + spec.center).astype(np.int64)
+        x, y = spots[:, 0], spots[:, 1]
+        inside = (x >= 0) & (y >= 0) & (x < spec.width) & (y < spec.height)
+        if not inside.any():
+            return 0.0
+        grown = cv2.dilate(mask, np.ones((2 * _SLACK + 1, 2 * _SLACK + 1), np.uint8))
+        x, y = x[inside] - corner[0], y[inside] - corner[1]
+        near = (x >= 0) & (y >= 0) & (x < grown.shape[1]) & (y < grown.shape[0])
+        return float(1 - grown[y[near], x[near]].sum() / len(x))
 
 
 def present_around(
@@ -149,6 +162,7 @@ def present_around(
     data: Any,
     frame: RigidTransform,
     labels: tuple[str, ...],
+    *,
     reach: float,
     things: Sequence[int] | None = None,
 ) -> Present:

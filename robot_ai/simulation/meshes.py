@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from robot_ai.simulation.errors import MeshError, SimulatorMissingError
 from robot_ai.simulation.sdf_types import Color
+from robot_ai.simulation.simplify import merge_near_vertices
 
 FORMATS = (".obj", ".stl", ".ply", ".glb", ".gltf")
 # Triangles whose area is less than this, in square meters, show nothing and have no normal.
@@ -36,14 +37,14 @@ class MeshPart:
     texture: NDArray[np.uint8] | None
 
 
-def load_mesh(file: Path, scale: tuple[float, ...], where: str) -> list[MeshPart]:
-    """The parts of a mesh file. `where` names the element that asks for it.
+def load_mesh(file: Path, scale: tuple[float, ...], where: str, detail: float = 0.0) -> list[MeshPart]:
+    """The parts of a mesh file, details smaller than `detail` meters left out. `where` names the element that asks.
 
     Raises MeshError when the file cannot be read, or holds a part without area.
     """
     if file.suffix.lower() not in FORMATS:
         raise MeshError(f"{where}: {file} is of a kind that is not read; expected one of {', '.join(FORMATS)}")
-    parts = [_part(name, mesh, scale, f"{where}: {file}") for name, mesh in _geometries(file, where)]
+    parts = [_part(name, mesh, scale, f"{where}: {file}", detail) for name, mesh in _geometries(file, where)]
     if not parts:
         raise MeshError(f"{where}: {file} holds no triangles")
     return parts
@@ -60,7 +61,7 @@ def _geometries(file: Path, where: str) -> list[tuple[str, Any]]:
         scene = trimesh.load(file, force="scene", process=False, group_material=True, skip_materials=False)
         placed = scene.dump() if hasattr(scene, "dump") else [scene]
     # trimesh's readers raise whatever they stumble over.
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
         raise MeshError(f"{where}: {file} cannot be read: {type(error).__name__}: {error}") from error
     meshes = [mesh for mesh in placed if isinstance(mesh, trimesh.Trimesh)]
     return [(_name(mesh, index), mesh) for index, mesh in enumerate(meshes)]
@@ -71,7 +72,7 @@ def _name(mesh: Any, index: int) -> str:
     return str(getattr(material, "name", None) or mesh.metadata.get("name") or f"part {index}")
 
 
-def _part(name: str, mesh: Any, scale: tuple[float, ...], where: str) -> MeshPart:
+def _part(name: str, mesh: Any, scale: tuple[float, ...], where: str, detail: float) -> MeshPart:
     vertices = np.asarray(mesh.vertices, np.float64) * np.array(scale)
     faces = np.asarray(mesh.faces, np.int32)
     if not np.isfinite(vertices).all():
@@ -89,11 +90,15 @@ def _part(name: str, mesh: Any, scale: tuple[float, ...], where: str) -> MeshPar
     uv = getattr(mesh.visual, "uv", None)
     color, texture = _look(getattr(mesh.visual, "material", None))
     usable = uv is not None and len(uv) == len(vertices) and texture is not None
+    coordinates = np.asarray(uv, np.float32) if usable else None
+    merged = merge_near_vertices(vertices, faces, coordinates, detail)
+    # What is smaller than the detail itself stays as it is.
+    vertices, faces, coordinates = merged if len(merged[1]) else (vertices, faces, coordinates)
     return MeshPart(
         name,
         vertices.astype(np.float32),
         faces,
-        np.asarray(uv, np.float32) if usable else None,
+        coordinates,
         color,
         texture if usable else None,
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import dataclasses
+import gc
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ import numpy as np
 from robot_ai.geometry.transforms import RigidTransform
 from robot_ai.simulation.builder import build
 from robot_ai.simulation.diff_drive import PLUGINS
+from robot_ai.simulation.quality import Quality
 from robot_ai.simulation.resources import find_world, model_file
 from robot_ai.simulation.scene import Scene
 from robot_ai.simulation.sdf_element import RawPose, from_euler
@@ -42,11 +45,19 @@ def is_robot(model: Model) -> bool:
     return any(plugin.name in PLUGINS for plugin in model.plugins) or any(is_robot(inner) for inner in model.models)
 
 
-def open_scene(
-    name: str, robot: str, start: tuple[float, float, float] | None, shadow_size: int, antialiasing: int
-) -> Scene:
+def open_scene(name: str, robot: str, start: tuple[float, float, float] | None, quality: Quality) -> Scene:
     """Reads and compiles a world. Raises a WorldError that names file and element."""
-    return build(open_world(name, robot, start), shadow_size, antialiasing)
+    scene = build(open_world(name, robot, start), quality)
+    _return_memory()
+    return scene
+
+
+def _return_memory() -> None:
+    """Gives back to the system what reading meshes took, which glibc would keep for the process."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def _at(pose: RawPose, start: tuple[float, float, float]) -> RawPose:

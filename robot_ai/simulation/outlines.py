@@ -5,20 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial import ConvexHull, QhullError
 
 from robot_ai.geometry.transforms import Floats
 from robot_ai.simulation.meshes import MeshPart
 from robot_ai.simulation.sdf_types import Geometry
 
-_POINTS = 600
+# Points on a surface, and directions in which its farthest points are kept.
+_POINTS = 256
+_DIRECTIONS = 128
 _AROUND = 24
 
 
 @dataclass(frozen=True)
 class Outline:
-    """low, high: (3,) corners of the box around it. hull: (H, 3) what spans it. surface: (K, 3) points all over it,
-    evenly by area. All in meters, in one frame."""
+    """low, high: (3,) corners of the box around it. hull: (128, 3) its farthest points in as many directions. surface:
+    (256, 3) points all over it, evenly by area. All in meters, in one frame."""
 
     low: Floats
     high: Floats
@@ -55,17 +56,22 @@ def primitive_triangles(geometry: Geometry) -> Floats:
 
 
 def _hull(points: Floats) -> Floats:
-    try:
-        return points[ConvexHull(points).vertices]
-    except QhullError:  # flat things have no hull in three dimensions
-        return np.unique(points, axis=0)[:: max(1, len(points) // 1000)]
+    """(128, 3): the farthest points in directions all around, by Fibonacci's spiral, the six axes among them."""
+    steps = np.arange(_DIRECTIONS - 6) + 0.5
+    heights = 1 - 2 * steps / len(steps)
+    turns = np.pi * (1 + np.sqrt(5)) * steps
+    flat = np.sqrt(1 - heights**2)
+    spiral = np.column_stack([flat * np.cos(turns), flat * np.sin(turns), heights])
+    directions = np.concatenate([np.eye(3), -np.eye(3), spiral])
+    farthest: Floats = points[np.argmax(directions @ points.T, axis=1)]
+    return farthest
 
 
 def _scatter(corners: Floats, seed: int) -> Floats:
     edges = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
     areas = np.linalg.norm(np.cross(*edges), axis=1)
     if not areas.sum() > 0:
-        return corners.reshape(-1, 3)[:_POINTS]
+        return np.resize(corners.reshape(-1, 3), (_POINTS, 3))
     rng = np.random.default_rng(seed)
     which = rng.choice(len(corners), _POINTS, p=areas / areas.sum())
     u, v = rng.random((2, _POINTS, 1))

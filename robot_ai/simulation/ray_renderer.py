@@ -1,4 +1,4 @@
-"""Images by ray casting, for machines without OpenGL: coarse, without textures and shadows, but true in its geometry."""
+"""Images by ray casting, for machines without OpenGL: coarse, without textures and shadows, true in geometry."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class RayRenderer:
         self._ambient = np.array(world.ambient[:3])
 
     def render(self, data: Any, camera: int, width: int, height: int) -> NDArray[np.uint8]:
-        """(height, width, 3) uint8 RGB."""
+        """As Renderer."""
         geoms, points, normals, rays = self._cast(data, camera, width, height)
         hit = geoms != _SKY
         # Surfaces are lit from both sides.
@@ -44,14 +44,15 @@ class RayRenderer:
             share = np.clip((normals * towards).sum(axis=1), 0.0, 1.0)
             light += share[:, None] * self._model.light_diffuse[index]
         shades = np.where(hit[:, None], np.clip(self._colors[geoms] * light, 0, 1), self._sky)
-        coarse = (shades * 255).astype(np.uint8).reshape(_coarse(width, height)[::-1] + (3,))
+        coarse = (shades * 255).astype(np.uint8).reshape((*_coarse(width, height)[::-1], 3))
         return np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_NEAREST), np.uint8)
 
-    def segment(self, data: Any, camera: int, width: int, height: int) -> NDArray[np.int32]:
-        """(height, width) int32: the geom in each pixel, -1 for the sky."""
-        geoms = self._cast(data, camera, width, height)[0].reshape(_coarse(width, height)[::-1])
-        rows, columns = (np.arange(height) * geoms.shape[0] // height, np.arange(width) * geoms.shape[1] // width)
-        return np.asarray(geoms[rows[:, None], columns], np.int32)
+    def segment(
+        self, data: Any, camera: int, width: int, height: int, values: NDArray[np.uint16]
+    ) -> NDArray[np.uint16]:
+        """As Renderer."""
+        coarse = values[self._cast(data, camera, width, height)[0]].reshape(_coarse(width, height)[::-1])
+        return np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_NEAREST), np.uint16)
 
     def close(self) -> None:
         """Nothing to free."""
@@ -102,7 +103,7 @@ def _coarse(width: int, height: int) -> tuple[int, int]:
 
 
 def _colors(model: Any) -> NDArray[np.float64]:
-    """(ngeom + 1, 3): each geom's color, that of its texture's average where it has one; the last one is for the sky."""
+    """(ngeom + 1, 3): each geom's color, by its texture's average where it has one; the last is for the sky."""
     colors = np.zeros((model.ngeom + 1, 3))
     for geom in range(model.ngeom):
         material = int(model.geom_matid[geom])

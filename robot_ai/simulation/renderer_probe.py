@@ -11,6 +11,7 @@ import numpy as np
 from robot_ai.geometry.transforms import RigidTransform
 from robot_ai.simulation.builder import build
 from robot_ai.simulation.gl_renderer import GlRenderer
+from robot_ai.simulation.quality import Quality
 from robot_ai.simulation.sdf_element import RawPose
 from robot_ai.simulation.sdf_types import (
     CameraSpec,
@@ -30,15 +31,15 @@ _SIZE = 64
 def main(argv: list[str] | None = None) -> int:
     """Draws a red wall with an OpenGL of that kind."""
     kind = (sys.argv[1:] if argv is None else argv)[0]
-    scene = build(_world(), shadow_size=0)
+    scene = build(_world(), Quality(shadow_size=0))
     data = mujoco.MjData(scene.model)
     mujoco.mj_forward(scene.model, data)
     renderer = GlRenderer(scene, kind)
     image = renderer.render(data, 0, _SIZE, _SIZE)
-    geoms = renderer.segment(data, 0, _SIZE, _SIZE)
+    geoms = renderer.segment(data, 0, _SIZE, _SIZE, np.array([7, 0], np.uint16))
     renderer.close()
     red, green, blue = image[_SIZE // 2, _SIZE // 2].astype(int)
-    if geoms[_SIZE // 2, _SIZE // 2] != 0 or red < 50 or max(green, blue) > red // 2:
+    if geoms[_SIZE // 2, _SIZE // 2] != 7 or red < 50 or max(green, blue) > red // 2:
         print(f"the image shows {red}, {green}, {blue} where a red wall is")  # noqa: T201 - read by renderers.probe
         return 1
     return 0

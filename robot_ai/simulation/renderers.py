@@ -30,8 +30,11 @@ class Renderer(Protocol):
     def render(self, data: Any, camera: int, width: int, height: int) -> NDArray[np.uint8]:
         """(height, width, 3) uint8 RGB."""
 
-    def segment(self, data: Any, camera: int, width: int, height: int) -> NDArray[np.int32]:
-        """(height, width) int32: the geom in each pixel, -1 for the sky."""
+    def segment(
+        self, data: Any, camera: int, width: int, height: int, values: NDArray[np.uint16]
+    ) -> NDArray[np.uint16]:
+        """(height, width) uint16: in each pixel the value of the geom that it shows. values: (ngeom + 1,), the last one
+        for the sky."""
 
     def close(self) -> None:
         """Frees it, in that thread."""
@@ -44,7 +47,7 @@ def choose(kind: str) -> tuple[str, list[str]]:
     """
     if kind == RAYS:
         return RAYS, []
-    failures = []
+    failures: list[str] = []
     for candidate in GL_KINDS if kind == AUTO else (kind,):
         problem = probe(candidate)
         if not problem:

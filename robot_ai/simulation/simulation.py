@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from robot_ai.geometry.transforms import RigidTransform
 from robot_ai.simulation.diff_drive import DiffDrive, Odometry, drive_settings
-from robot_ai.simulation.ground_truth import Present, Seen, present_around, seen_in_image
+from robot_ai.simulation.ground_truth import Observer, Present, Seen, present_around
 from robot_ai.simulation.imu import Imu, ImuReading
 from robot_ai.simulation.lidar import Lidar, RayCaster, Sweep
 from robot_ai.simulation.noise import ImageNoise
@@ -106,7 +106,7 @@ class Truth:
 
 
 class Simulation:
-    """One run of a scene. Not thread-safe, but for `drive.command`; what draws is used in the thread that calls `advance`."""
+    """One run of a scene. Not thread-safe, but for `drive.command`."""
 
     def __init__(self, scene: Scene, settings: Settings) -> None:
         self.scene = scene
@@ -118,6 +118,7 @@ class Simulation:
         self._rngs: dict[str, np.random.Generator] = {}
         self._step_micros = round(scene.world.time_step * _MICRO)
         self._steps = 0
+        self._observers: dict[tuple[str, ...], Observer] = {}
         self.drops: dict[str, int] = {}
         caster = RayCaster(scene)
         self._walkers = self._make_walkers()
@@ -207,12 +208,18 @@ class Simulation:
         pixels = renderer.render(self.data, mounted.camera, spec.width, spec.height)
         seen = None
         if truth is not None:
-            geoms = renderer.segment(self.data, mounted.camera, spec.width, spec.height)
+            observer = self._observer(truth.labels)
+            image = renderer.segment(self.data, mounted.camera, spec.width, spec.height, observer.numbers)
             optical = self.sensor_pose(mounted)
-            seen = seen_in_image(
-                self.scene, self.data, geoms, spec, optical, truth.labels, truth.min_pixels, truth.min_visibility
+            seen = observer.seen(
+                self.data, image, spec, optical, min_pixels=truth.min_pixels, min_visibility=truth.min_visibility
             )
         return ImageReading(self._noise[_key(mounted)].add(pixels, self._rngs[_key(mounted)]), seen)
+
+    def _observer(self, labels: tuple[str, ...]) -> Observer:
+        if labels not in self._observers:
+            self._observers[labels] = Observer(self.scene, labels)
+        return self._observers[labels]
 
     def _sweep(self, mounted: MountedSensor, spec: LidarSpec, truth: Truth | None) -> SweepReading:
         settings = self._settings
@@ -224,7 +231,8 @@ class Simulation:
         counts = np.bincount(sweep.things[sweep.things >= 0], minlength=len(self.scene.things))
         hit = np.flatnonzero(counts >= truth.min_points).tolist()
         frame = self.sensor_pose(mounted)
-        return SweepReading(sweep, present_around(self.scene, self.data, frame, truth.labels, spec.max_range, hit))
+        present = present_around(self.scene, self.data, frame, truth.labels, reach=spec.max_range, things=hit)
+        return SweepReading(sweep, present)
 
     def _measure_drive(self, seconds: float) -> Odometry:
         assert self.drive is not None, "the drive is scheduled only where there is one"
