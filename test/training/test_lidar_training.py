@@ -55,7 +55,7 @@ def train(
     return safetensors.numpy.load_file(folder / WEIGHTS)
 
 
-def same(first: dict, second: dict) -> bool:
+def same(first: dict[str, np.ndarray], second: dict[str, np.ndarray]) -> bool:
     return all(np.array_equal(first[name], second[name]) for name in first | second)
 
 
@@ -152,12 +152,12 @@ def test_targets_decode_to_the_boxes_they_are_made_of(sample: Sample, window: Wi
     boxes[0, targets.cells] = targets.boxes
     scores = targets.heat.reshape(1, len(CLASSES), -1).transpose(0, 2, 1)
     grid = GRID if window is None else PillarGrid(window.side, GRID.cell)
-    found = CenterHeads(grid, plan.STRIDE, CLASSES).decode({"scores": scores, "boxes": boxes}, 0, 0.99, pillars)
-    if window is not None:
-        # The decoder takes the window for a square of its own, with the lidar in the middle.
-        shift = (np.array([window.column, window.row]) + (window.side - GRID.side) / 2) * GRID.cell
-        offset = np.append(shift, 0).astype(np.float32)
-        found = found.moved(offset)
+    # The decoder takes a window for a square of its own, with the lidar in the middle.
+    first = np.array([window.column, window.row] if window else [0, 0])
+    shift = ((first + (grid.side - GRID.side) / 2) * GRID.cell).astype(np.float32)
+    shifted = replace(pillars, places=pillars.places - shift)
+    found = CenterHeads(grid, plan.STRIDE, CLASSES).decode({"scores": scores, "boxes": boxes}, 0, 0.99, shifted)
+    found = found.moved(np.append(shift, np.float32(0)))
     assert len(found) >= 0.5 * targets.objects > 0
     gaps = np.linalg.norm(found.centers[:, None, :2] - inside.boxes.centers[None, :, :2], axis=-1)
     assert gaps.min(axis=1).max() < 0.01
