@@ -9,7 +9,7 @@ BENCH_ARGS ?=
 # The first Python of the PATH only builds .venv; one that was asked for must also be the one in it.
 ENSURE = $(PYTHON) tools/bootstrap.py ensure $(if $(filter file,$(origin PYTHON)),,--this-python)
 # What the tests, the linters and the benchmarks need.
-ALL = ros demo test pytorch tensorflow litert onnx openvino serving convert benchmark
+ALL = ros demo test pytorch tensorflow litert onnx openvino serving convert benchmark simulation
 RUN = $(PYTHON) tools/bootstrap.py run --
 
 .PHONY: help demo demo-lidar test lint bench docs clean demo-mcu

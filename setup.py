@@ -44,8 +44,11 @@ CONVERT = [
 BENCHMARK = ["matplotlib>=3.8", "tensorboard>=2.17"]
 DEMO = ["scikit-image>=0.22", "scikit-learn>=1.4"]  # their wheels carry the photos
 LIDAR = ["pypcd4>=1.2"]  # reads .pcd files; Ouster's library, for .osf, pins what the tests need in other versions
+# 3.8.1 is the last MuJoCo with wheels for Python 3.10; trimesh and Pillow read the worlds' meshes and textures.
+SIMULATION = ["mujoco==3.8.1", "trimesh>=4.4", "pillow>=10"]
 TEST = [
     *LIDAR,
+    *SIMULATION,
     "pytest==8.3.5",  # launch_testing breaks every pytest 9 run
     "pytest-timeout>=2.3",
     "hypothesis>=6.100",
@@ -115,6 +118,7 @@ setup(
         "ros": ROS,
         "demo": DEMO,
         "lidar": LIDAR,
+        "simulation": SIMULATION,
         "test": TEST,
     },
     zip_safe=False,
@@ -126,9 +130,11 @@ setup(
         "console_scripts": [
             "camera_detector = robot_ai.nodes.camera_detector:main",
             "detection_fusion = robot_ai.nodes.detection_fusion:main",
+            "follow_and_avoid = robot_ai.nodes.follow_and_avoid:main",
             "image_source = robot_ai.nodes.image_source:main",
             "lidar_detector = robot_ai.nodes.lidar_detector:main",
             "micro_ros_bridge = robot_ai.nodes.micro_ros_bridge:main",
+            "simulator = robot_ai.nodes.simulator:main",
             "robot_ai = robot_ai.cli.main:main",
             "model = robot_ai.cli.model:main",
         ],

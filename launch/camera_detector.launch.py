@@ -2,82 +2,10 @@
 
 from __future__ import annotations
 
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
-from launch.conditions import IfCondition
-from launch.substitutions import LaunchConfiguration
-from launch_ros.actions import Node
-from launch_ros.parameter_descriptions import ParameterFile
-
-from launch import LaunchContext, LaunchDescription
-from robot_ai.nodes.camera_detector_parameters import CameraDetectorParameters
-from robot_ai.ros.environment import image_transport_environment
-from robot_ai.ros.parameter_spec import from_text, specs_of
-from robot_ai.share import share_file
-
-SPECS = specs_of(CameraDetectorParameters)
-FROM_FILE = ""
+from launch import LaunchDescription
+from robot_ai.bringup.launching import describe_node
+from robot_ai.bringup.table import EXECUTABLES
 
 
 def generate_launch_description() -> LaunchDescription:
-    parameters = [
-        DeclareLaunchArgument(
-            name,
-            default_value=FROM_FILE,
-            description=f"{spec.description} [{spec.type_name}{', ' + spec.constraint if spec.constraint else ''}]; "
-            f"empty: as params_file says, else {spec.default!r}",
-        )
-        for name, spec in SPECS.items()
-    ]
-    return LaunchDescription(
-        [
-            DeclareLaunchArgument("namespace", default_value="", description="ROS namespace of the node"),
-            DeclareLaunchArgument("name", default_value="camera_detector", description="name of the node"),
-            DeclareLaunchArgument(
-                "image",
-                default_value="image",
-                description="image topic to listen to (one camera), such as /camera/image_raw",
-            ),
-            DeclareLaunchArgument(
-                "params_file",
-                default_value=str(share_file("config/camera_detector.yaml")),
-                description="YAML file of parameters; arguments given here win over it",
-            ),
-            DeclareLaunchArgument("use_sim_time", default_value="false", description="take time from /clock"),
-            DeclareLaunchArgument("log_level", default_value="info", description="debug, info, warn, error or fatal"),
-            DeclareLaunchArgument(
-                "shared_memory",
-                default_value="true",
-                description="set the Fast DDS profile and the malloc environment for large images (docs/speed.md)",
-            ),
-            *parameters,
-            *(
-                SetEnvironmentVariable(name, value, condition=IfCondition(LaunchConfiguration("shared_memory")))
-                for name, value in image_transport_environment().items()
-            ),
-            OpaqueFunction(function=_camera_detector),
-        ]
-    )
-
-
-def _camera_detector(context: LaunchContext) -> list[Node]:
-    """Only arguments that were given become parameters, so that they override the file and nothing else does."""
-
-    def argument(name: str) -> str:
-        return str(LaunchConfiguration(name).perform(context))
-
-    given = {name: from_text(spec, argument(name)) for name, spec in SPECS.items() if argument(name) != FROM_FILE}
-    return [
-        Node(
-            package="robot_ai",
-            executable="camera_detector",
-            name=argument("name"),
-            namespace=argument("namespace"),
-            parameters=[
-                ParameterFile(argument("params_file"), allow_substs=True),
-                {"use_sim_time": argument("use_sim_time").lower() in ("true", "1"), **given},
-            ],
-            remappings=[("image", argument("image"))],
-            arguments=["--ros-args", "--log-level", argument("log_level")],
-            output="screen",
-        )
-    ]
+    return describe_node(EXECUTABLES["camera_detector"])

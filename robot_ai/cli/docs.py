@@ -7,9 +7,11 @@ from pathlib import Path
 
 from robot_ai.nodes.camera_detector_parameters import CameraDetectorParameters
 from robot_ai.nodes.detection_fusion_parameters import DetectionFusionParameters
+from robot_ai.nodes.follow_and_avoid_parameters import FollowAndAvoidParameters
 from robot_ai.nodes.image_source_parameters import ImageSourceParameters
 from robot_ai.nodes.lidar_detector_parameters import LidarDetectorParameters
 from robot_ai.nodes.micro_ros_bridge_parameters import MicroRosBridgeParameters
+from robot_ai.nodes.simulator_parameters import SimulatorParameters
 from robot_ai.perception.encodings import ENCODINGS
 from robot_ai.ros.parameter_spec import markdown_table
 
@@ -17,8 +19,10 @@ NODES = {
     "camera_detector": CameraDetectorParameters,
     "lidar_detector": LidarDetectorParameters,
     "detection_fusion": DetectionFusionParameters,
+    "follow_and_avoid": FollowAndAvoidParameters,
     "image_source": ImageSourceParameters,
     "micro_ros_bridge": MicroRosBridgeParameters,
+    "simulator": SimulatorParameters,
 }
 PAGE = "parameters.md"
 

@@ -93,6 +93,7 @@ class SimulatedMcu:
     def __init__(self, link: Link, say: Callable[[str], None], key: bytes = b"\xab\x01\x02\x03") -> None:
         self.node: McuNode | None = None
         self.speed = 0.0
+        self.turn = 0.0
         self.stopped = True
         self.beats = 0
         self.detections = 0
@@ -100,6 +101,7 @@ class SimulatedMcu:
         self._key = key
         self._runner = ClientRunner(XrceClient(key), link)
         self._heartbeat = 0
+        self._motors = 0
         self._host_heard = 0.0
         self._next_beat = self._next_ping = 0.0
         self._agent_heard = 0.0
@@ -118,6 +120,7 @@ class SimulatedMcu:
         try:
             node = McuNode(self._runner, "mcu")
             self._heartbeat = node.advertise("mcu/heartbeat", "std_msgs/UInt32")
+            self._motors = node.advertise("mcu/motors", "geometry_msgs/Twist")
             node.subscribe("mcu/host_heartbeat", "std_msgs/UInt32", self._on_host)
             node.subscribe("mcu/stop", "std_msgs/Bool", self._on_stop)
             node.subscribe("mcu/cmd_vel", "geometry_msgs/Twist", self._on_command)
@@ -142,6 +145,7 @@ class SimulatedMcu:
             self._next_beat = now + HEARTBEAT_PERIOD
             self.beats += 1
             client.write(self._heartbeat, struct.pack("<I", self.beats), now, reliable=False)
+            self._drive()
         if now >= self._next_ping:
             self._next_ping = now + _PING_PERIOD
             client.ping()
@@ -159,6 +163,12 @@ class SimulatedMcu:
         """Ends it, without a goodbye, as a microcontroller does."""
         self._runner.link.close()
 
+    def _drive(self) -> None:
+        """What the motors do, for a simulated robot: a geometry_msgs/Twist on mcu/motors."""
+        if self.node is not None:
+            motors = struct.pack("<6d", self.speed, 0, 0, 0, 0, self.turn)
+            self._runner.client.write(self._motors, motors, time.monotonic(), reliable=False)
+
     def _watch(self, now: float) -> None:
         if not self.stopped and now - self._host_heard > HOST_TIMEOUT:
             self._set_stopped(True, "the host's heartbeat ceased")
@@ -174,11 +184,14 @@ class SimulatedMcu:
         self._set_stopped(cdr[:1] != b"\0", "mcu/stop")
 
     def _on_command(self, cdr: bytes) -> None:
-        speed = struct.unpack_from("<d", cdr)[0]
-        if self.stopped or speed == self.speed:
+        speed, *_, turn = struct.unpack_from("<6d", cdr)
+        if self.stopped:
             return
-        self.speed = speed
-        self._say(f"driving at {speed:.2f} m/s")
+        starts = bool(speed) and not self.speed
+        self.speed, self.turn = speed, turn
+        self._drive()
+        if starts:
+            self._say(f"driving at {speed:.2f} m/s")
 
     def _on_detections(self, cdr: bytes) -> None:
         # The array of floats is the message's end; its layout is of fixed size.
@@ -192,7 +205,9 @@ class SimulatedMcu:
         if stopped is self.stopped:
             return
         self.stopped = stopped
-        self.speed = 0.0 if stopped else self.speed
+        if stopped:
+            self.speed = self.turn = 0.0
+            self._drive()
         self._say(f"motors off: {why}" if stopped else "motors released")
 
 

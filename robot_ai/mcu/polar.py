@@ -53,7 +53,11 @@ class PolarDetections:
     def first(self, count: int, nearest: bool) -> PolarDetections:
         """The `count` nearest, those of unknown range last and by score, or the `count` best."""
         order = np.lexsort((-self.scores, self.ranges)) if nearest else np.argsort(-self.scores, kind="stable")
-        return PolarDetections(*(values[order[:count]] for values in vars(self).values()))
+        return self.take(order[:count])
+
+    def take(self, which: NDArray[np.generic]) -> PolarDetections:
+        """The detections that a mask (N,) or an array of indices picks."""
+        return PolarDetections(*(values[which] for values in vars(self).values()))
 
 
 def from_image_boxes(

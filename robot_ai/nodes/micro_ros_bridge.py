@@ -81,10 +81,11 @@ class MicroRosBridge(SafeLifecycleNode):
         if self._guard is not None:
             self._guard.set_limits(self._settings.values.limits)
 
-    def _mcu_settings(self) -> tuple[int, float, bool, float]:
+    def _mcu_settings(self) -> tuple[int, float, bool, float, tuple[str, ...]]:
         values = self._settings.values
         nearest_first = values.mcu_detections_order == "nearest"
-        return values.mcu_detections, values.mcu_detections_rate, nearest_first, values.obstacle_half_angle
+        obstacles = (values.obstacle_half_angle, values.obstacle_classes)
+        return values.mcu_detections, values.mcu_detections_rate, nearest_first, *obstacles
 
     def _tick(self) -> None:
         if self._guard is not None:

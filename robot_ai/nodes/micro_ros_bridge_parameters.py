@@ -62,7 +62,11 @@ class MicroRosBridgeParameters:
         60.0, "seconds of silence after which a client leaves the graph; 0: never", minimum=0.0, maximum=86_400.0
     )
     probe_period: float = parameter(
-        1.0, "seconds between questions to a client that says nothing; 0: none are asked", minimum=0.0, maximum=3600.0
+        4.0,
+        "seconds between questions to a client that says nothing; 0: none are asked. Longer than any time that it "
+        "spends in uxr_run_session_time, which waits for that much silence and so would never return",
+        minimum=0.0,
+        maximum=3600.0,
     )
     mcu_node: str = parameter(
         "", "full name of the MCU's node that drives, such as /motors; empty: any client counts as the link"
@@ -103,6 +107,9 @@ class MicroRosBridgeParameters:
         math.pi, "only what reaches within this angle, in rad, left or right of ahead is an obstacle", minimum=0.0,
         maximum=math.pi, while_running=True,
     )  # fmt: skip
+    obstacle_classes: tuple[str, ...] = parameter(
+        (), "labels that count as obstacles, such as person; empty: all", while_running=True
+    )
     resume_after: float = parameter(
         1.0, "seconds that all must have been well before STOP is left", minimum=0.0, maximum=60.0, while_running=True
     )

@@ -46,17 +46,19 @@ class LedgerSnapshot:
 RATE_WINDOW = 5.0
 
 
-class _Rate:
+class RollingRate:
     """Events per second over a sliding window."""
 
     def __init__(self) -> None:
         self._times: deque[float] = deque()
 
     def add(self, now: float) -> None:
+        """An event at a monotonic time, in seconds."""
         self._times.append(now)
         self._trim(now)
 
     def value(self, now: float) -> float:
+        """The rate as of now, in Hz."""
         self._trim(now)
         # The span between the first and the last event holds one interval fewer than events.
         if len(self._times) < 2:
@@ -78,8 +80,8 @@ class FrameLedger:
         self._published = 0
         self._dropped = dict.fromkeys(DropCause, 0)
         self._in_flight = 0
-        self._input = _Rate()
-        self._output = _Rate()
+        self._input = RollingRate()
+        self._output = RollingRate()
 
     def receive(self, now: float) -> None:
         """A frame arrived; it is in flight until `publish` or `drop`."""

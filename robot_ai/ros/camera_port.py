@@ -14,6 +14,7 @@ from robot_ai.models.card import ModelCard
 from robot_ai.perception.detections import Detections
 from robot_ai.perception.drawing import draw
 from robot_ai.ros.detections import to_detection_array, to_label_info, to_vision_info
+from robot_ai.ros.detections_cdr import encode_detection_array, matches_installed_messages
 from robot_ai.ros.images import bgr_to_image
 from robot_ai.ros.source_port import SourcePort
 
@@ -28,6 +29,7 @@ class CameraPort(SourcePort):
         self._transport = transport
         prefix = f"{camera}/" if camera else ""
         self._base = f"{prefix}image"
+        self._encode = encode_detection_array if matches_installed_messages() else to_detection_array
         self._detections = node.create_publisher(Detection2DArray, f"{prefix}detections", 10)
         self._drawn = node.create_publisher(Image, f"{prefix}detections/image", 2)
         self._label_info = node.create_publisher(LabelInfo, f"{prefix}label_info", _LATCHED)
@@ -35,7 +37,7 @@ class CameraPort(SourcePort):
 
     def publish(self, message: Any, image: Any, detections: Detections) -> None:
         """Answers one source message; draws only for those who look."""
-        self._detections.publish(to_detection_array(detections, message.header))
+        self._detections.publish(self._encode(detections, message.header))
         self._answered(message.header)
         if not self._drawn.get_subscription_count():
             return

@@ -42,6 +42,12 @@ def polar_from_3d(message: Any, labels: Mapping[str, int]) -> PolarDetections:
     return from_boxes(*_classes(detections, labels), boxes[:, :3], boxes[:, 3:6], boxes[:, 6:], optical=optical)
 
 
+def is_labeled(message: Any, names: Sequence[str]) -> NDArray[np.bool_]:
+    """(N,): whether the best hypothesis of each detection has one of these names; rows as in polar_from_2d and _3d."""
+    best = [_best(detection) for detection in message.detections if detection.results]
+    return np.array([hypothesis.class_id in names for hypothesis in best], bool)
+
+
 def to_compact_message(detections: PolarDetections, rows: int, age: float) -> Float32MultiArray:
     """The message of `rows` rows; robot_ai/mcu/compact.py has its format."""
     count = len(FIELDS)
@@ -63,6 +69,10 @@ def _check_finite(boxes: NDArray[np.float64]) -> None:
 
 def _classes(detections: Sequence[Any], labels: Mapping[str, int]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Class index and score of each detection's best hypothesis."""
-    best = [max(d.results, key=lambda result: result.hypothesis.score).hypothesis for d in detections]
+    best = [_best(detection) for detection in detections]
     indices = np.array([labels.get(h.class_id, -1) for h in best], np.int64)
     return indices, np.array([h.score for h in best], np.float64)
+
+
+def _best(detection: Any) -> Any:
+    return max(detection.results, key=lambda result: result.hypothesis.score).hypothesis

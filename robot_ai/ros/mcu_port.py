@@ -19,7 +19,7 @@ from vision_msgs.msg import Detection2DArray, Detection3DArray, LabelInfo
 from robot_ai.mcu.errors import CompactDetectionsError
 from robot_ai.mcu.polar import PolarDetections
 from robot_ai.pipeline.rate import RateLimiter
-from robot_ai.ros.compact_detections import polar_from_2d, polar_from_3d, to_compact_message
+from robot_ai.ros.compact_detections import is_labeled, polar_from_2d, polar_from_3d, to_compact_message
 from robot_ai.ros.diagnostics import Status
 
 _LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -32,8 +32,8 @@ class McuPort:
     """Makes compact detections of each message that the rate allows, and tells `seen` of every message.
 
     `seen(age, nearest)` gets the age of the scene in seconds, from the header's stamp, and the distance of the nearest
-    object within +-`half_angle` in meters. `settings` gives rows, rate in Hz, whether the nearest come first, and the
-    half angle in radians; it is asked for each message.
+    object within +-`half_angle` in meters. `settings` gives rows, rate in Hz, whether the nearest come first, the half
+    angle in radians and the labels that count as obstacles (empty: all); it is asked for each message.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class McuPort:
         node: Node,
         solid: bool,
         seen: Callable[[float, float], None],
-        settings: Callable[[], tuple[int, float, bool, float]],
+        settings: Callable[[], tuple[int, float, bool, float, tuple[str, ...]]],
     ) -> None:
         self._node = node
         self._seen = seen
@@ -78,7 +78,7 @@ class McuPort:
 
     def _on_detections(self, message: Any) -> None:
         self._counts["received"] += 1
-        rows, rate, nearest_first, half_angle = self._settings()
+        rows, rate, nearest_first, half_angle, obstacles = self._settings()
         try:
             polar = self._polar(message)
         except CompactDetectionsError as error:
@@ -87,7 +87,8 @@ class McuPort:
             return
         age = self._age(message.header.stamp)
         # A stamp that cannot be compared says nothing: then what arrives counts as seen now.
-        self._seen(0.0 if math.isnan(age) else age, polar.nearest_within(half_angle))
+        watched = polar.take(is_labeled(message, obstacles)) if obstacles else polar
+        self._seen(0.0 if math.isnan(age) else age, watched.nearest_within(half_angle))
         if not self._limiter.allow(time.monotonic(), rate):
             self._counts["left out by rate"] += 1
             return

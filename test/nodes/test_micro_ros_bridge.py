@@ -401,6 +401,12 @@ def test_an_obstacle_stops_at_once(tmp_path: Path) -> None:
         robot, diagnostics = Robot(peer, Detection3DArray), Diagnostics(peer)
         robot.detection = [sight("person", 3.0)]
         robot.wait_driving(0)
+        # Only what has a label that counts, and that may change while it runs.
+        assert peer.set(NODE, obstacle_classes=["person", "dog"]).successful
+        moment = time.monotonic()
+        robot.detection = [sight("person", 3.0), sight("chair", 0.4)]
+        peer.spin(1.0)
+        assert min(robot.since(moment)) > 0
         robot.detection = [sight("person", 3.0), sight("dog", 0.4)]
         peer.wait(lambda: simulated.heard("motors off: mcu/stop"))
         _, message, values = diagnostics.next("safety")

@@ -1,0 +1,1 @@
+"""What runs together on a robot: the table of nodes, and how launch starts them."""

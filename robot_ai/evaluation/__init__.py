@@ -1,0 +1,1 @@
+"""How good detections are, against the truth: precision, recall, average precision, distances, lost identities."""
