@@ -145,7 +145,7 @@ def test_markers_come_turned_and_go(running) -> None:
         ({"region": "1 2 3"}, "six numbers"),
         ({"min_range": 70.0}, "min < max"),
         ({"voxel_size": 1.0}, "cluster_tolerance"),
-        ({"method": "pillars"}, "cluster"),
+        ({"method": "magic"}, "cluster"),
     ],
 )
 def test_refused_parameter_leaves_everything_as_it_was(running, change: dict, reason: str) -> None:
