@@ -95,7 +95,7 @@ class Agent:
         self._now = now
         while self._timers and self._timers[0][0] <= now:
             entity = heapq.heappop(self._timers)[2]
-            entity.session.pump(entity, now)
+            entity.traffic.pump(entity, now)
         if self._next_tick is not None and now >= self._next_tick:
             # Kept in step, unless a whole tick was missed.
             self._next_tick = max(self._next_tick + TICK, now + TICK / 2) if self._by_key else None
@@ -113,26 +113,26 @@ class Agent:
         """A sample for a datareader; see `Inbox`."""
         entity = self.entities.get(handle)
         if entity is not None:
-            entity.session.sample_from_ros(entity, b"", cdr, now)
+            entity.traffic.sample_from_ros(entity, b"", cdr, now)
 
     def deliver_request(self, handle: Handle, token: int, cdr: bytes, now: float) -> None:
         """A request for a replier; see `Inbox`."""
         entity = self.entities.get(handle)
         if entity is not None:
-            entity.session.request_from_ros(entity, token, cdr, now)
+            entity.traffic.request_from_ros(entity, token, cdr, now)
 
     def deliver_reply(self, handle: Handle, request_id: int, cdr: bytes, now: float) -> None:
         """The answer to a requester's call; see `Inbox`."""
         entity = self.entities.get(handle)
         if entity is not None:
             head = request_id.to_bytes(2, "big") + entity.object_id.to_bytes(2, "big")
-            entity.session.sample_from_ros(entity, head, cdr, now)
+            entity.traffic.sample_from_ros(entity, head, cdr, now)
 
     def entity_failed(self, handle: Handle, reason: str) -> None:
         """The ROS side could not make an entity; see `Inbox`."""
         entity = self.entities.get(handle)
         if entity is not None:
-            entity.session.fail(entity, reason)
+            entity.traffic.fail(entity, reason)
 
     def disconnect(self, peer: Peer, reason: str) -> None:
         """The peer's address will not be used again: its client counts as silent until it logs in from another."""
