@@ -87,8 +87,7 @@ class Session:
         self._books.messages_in += 1
         self._books.bytes_in += len(data)
         self.liveliness.heard_at = now
-        if self._rate is not None and self._rate.take(1, now) > 0:
-            self._books.dropped[books.DROPPED_RATE] += 1
+        if not self.admit(now):
             return
         stream_id = data[1]
         body = 4 + len(self._key_bytes)
@@ -108,6 +107,18 @@ class Session:
                 self._process(data, body, stream_id)
         else:
             self._process(data, body, stream_id)
+
+    def admit(self, now: float) -> bool:
+        """Whether one more message of this client is within `max_message_rate`; counts it if not."""
+        if self._rate is None or self._rate.take(1, now) == 0:
+            return True
+        self._books.dropped[books.DROPPED_RATE] += 1
+        return False
+
+    @property
+    def makes_nothing(self) -> bool:
+        """Whether the client has no object."""
+        return not len(self.traffic.objects)
 
     def restart(self, mtu: int, now: float) -> None:
         """The same client logged in again: its objects stay, all numbering begins anew."""

@@ -60,7 +60,7 @@ class Traffic:
         self._registry = registry
         self._middleware = registry.middleware
         self._settings = settings
-        self._client = client
+        self.client = client
         self._warn = warn
         self._books = figures
         self.outbox = outbox
@@ -153,7 +153,7 @@ class Traffic:
         result: Status | Refusal
         try:
             creation = parse_creation(reader, little, self._settings.references)
-            result = Status.OK if creation is None else self.objects.create(object_id, creation, flags, self._client())
+            result = Status.OK if creation is None else self.objects.create(object_id, creation, flags, self.client())
         except MessageError as error:
             self._books.dropped[books.DROPPED_MALFORMED] += 1
             result = Refusal(Status.INVALID_DATA, str(error))
