@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import importlib
 from collections.abc import Callable, Mapping
-from importlib import util
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,14 @@ from numpy.typing import NDArray
 from robot_ai.backends.base import FrameworkBackend, LoadRequest
 from robot_ai.backends.errors import ArtifactLoadError, BackendOptionError, DeviceError
 from robot_ai.backends.protocol import Tensors, TensorSpec
-from robot_ai.backends.support import bind_tensors, check_precision, import_framework, parse_device, weights_file
+from robot_ai.backends.support import (
+    bind_tensors,
+    check_precision,
+    import_framework,
+    is_importable,
+    parse_device,
+    weights_file,
+)
 
 Convert = Callable[[NDArray[Any]], NDArray[Any]]
 
@@ -105,9 +111,8 @@ class LiteRTBackend(FrameworkBackend):
 
 def _import_runtime() -> Any:
     """The interpreter's module, of the package that is installed."""
-    package = "ai_edge_litert"
-    if util.find_spec(package) is None and util.find_spec("tflite_runtime") is not None:
-        package = "tflite_runtime"
+    packages = LiteRTBackend.framework
+    package = next(filter(is_importable, packages), packages[0])
     import_framework(package, LiteRTBackend.name)
     return importlib.import_module(f"{package}.interpreter")
 
