@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from tiny_model import expected, images, write_tiny_card
 
-from robot_ai.backends.errors import DeviceError
+from robot_ai.backends.errors import ArtifactLoadError, DeviceError
 from robot_ai.backends.loading import BackendChoice, load_backend
 
 pytest.importorskip("ai_edge_litert", exc_type=ImportError)
@@ -47,7 +47,8 @@ static int prepare(void *context, Delegate *self) {
   return 0; /* takes none of the graph's operations */
 }
 
-static Delegate only = {0, prepare};
+/* 1: the graph may have tensors whose sizes are not fixed, as those of a free batch. */
+static Delegate only = {0, prepare, 0, 0, 0, FLAGS};
 
 Delegate *tflite_plugin_create_delegate(char **keys, char **values, size_t count, void (*report)(const char *)) {
   for (size_t i = 0; i < count; ++i) {
@@ -65,12 +66,13 @@ void tflite_plugin_destroy_delegate(Delegate *delegate) { say("destroyed"); }
 """
 
 
-def compiled(folder: Path, source: str) -> Path:
+def compiled(folder: Path, source: str, *, dynamic: bool = True) -> Path:
     assert COMPILER is not None
     folder.mkdir()
     (folder / "delegate.c").write_text(source, encoding="utf-8")
     library = folder / "libdelegate.so"
-    subprocess.run([COMPILER, "-shared", "-fPIC", "-o", library, folder / "delegate.c"], check=True, timeout=60)
+    flags = [f"-DFLAGS={int(dynamic)}"]
+    subprocess.run([COMPILER, "-shared", "-fPIC", *flags, "-o", library, folder / "delegate.c"], check=True, timeout=60)
     return library
 
 
@@ -85,6 +87,14 @@ def test_a_delegate_is_loaded_with_its_options_and_given_the_graph(tmp_path: Pat
     np.testing.assert_allclose(found["boxes"], expected(images(2))["boxes"], atol=1e-4)
     backend.close()
     assert note.read_text() == "created\nprepared\ndestroyed\n"
+
+
+def test_a_graph_that_the_delegate_cannot_take_is_an_error_that_names_both(tmp_path: Path) -> None:
+    library = compiled(tmp_path / "lib", DELEGATE, dynamic=False)
+    card = write_tiny_card(tmp_path / "card", ["litert"])
+    options = (f"delegate={library}", "delegate_options={device: here}")
+    with pytest.raises(ArtifactLoadError, match=r"tiny_float32.tflite cannot be loaded by LiteRT on libdelegate.so: "):
+        load_backend(BackendChoice(str(card), "litert", "cpu", threads=1, options=options))
 
 
 @pytest.mark.parametrize(
