@@ -154,7 +154,7 @@ def measure(
         load = OtherLoad()
         command = [sys.executable, "-m", source, "--namespace", namespace, "--frames", str(frames), *camera]
         with subprocess.Popen(command, env={**os.environ, **environment}) as process:
-            _listen(executor, process, run, _resident_process(detector))
+            _listen(executor, process, run, resident_process(detector))
         run.others = load.share()
         _spin(executor, LAST_REPORT)
     executor.shutdown()
@@ -186,7 +186,8 @@ def _spin(executor: EventsExecutor, seconds: float) -> None:
         executor.spin_once(timeout_sec=0.05)
 
 
-def _resident_process(detector: NodeProcess) -> psutil.Process:
+def resident_process(detector: NodeProcess) -> psutil.Process:
+    """The node's process, of those below this one."""
     children = psutil.Process().children(recursive=True)
     return max((c for c in children if detector.module in " ".join(c.cmdline())), key=lambda c: c.memory_info().rss)
 

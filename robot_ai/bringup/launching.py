@@ -104,7 +104,8 @@ def _microcontroller(context: LaunchContext) -> list[Action]:
     if not (_is_on(BRIDGE.role, context) and _is_on("simulated_mcu", context)):
         return []
     port = context.launch_configurations[f"{BRIDGE.role}.udp_port"] or str(BRIDGE.executable.specs["udp_port"].default)
-    command = [sys.executable, "-m", "robot_ai.cli.simulated_mcu", "--udp", port]
+    namespace = context.launch_configurations["namespace"]
+    command = [sys.executable, "-m", "robot_ai.cli.simulated_mcu", "--udp", port, "--namespace", namespace]
     return [ExecuteProcess(cmd=command, name="simulated_mcu", output="screen")]
 
 
@@ -118,8 +119,8 @@ def _common(use_sim_time: bool = False) -> list[Action]:
             "lifecycle",
             default_value="node",
             choices=list(LIFECYCLES),
-            description="who configures and activates: node (it does so itself), launch (by lifecycle events, after a "
-            "respawn too), manual (a lifecycle manager, or ros2 lifecycle)",
+            description="who configures and activates: node (it does so itself), launch (by lifecycle events; a node "
+            "that is started again does it itself), manual (a lifecycle manager, or ros2 lifecycle)",
         ),
         _switch("respawn", True, "start a node again that died, after 1 s, and twice as long after each further death"),
         _switch(
@@ -195,15 +196,18 @@ class _Start:
         self._started = 0.0
         self._logger = launch.logging.get_logger(self._given[f"{self._prefix}name"])
 
-    def actions(self) -> list[Action]:
+    def actions(self, again: bool = False) -> list[Action]:
         """The node, and what happens when it has started, changed its state, or ended."""
-        by_events = self._given["lifecycle"] == "launch"
+        # DDS keeps a killed node's services for up to 20 s, so that a request meant for its successor is lost on it.
+        by_events = self._given["lifecycle"] == "launch" and not again
         node = (LifecycleNode if by_events else Node)(
             package="robot_ai",
             executable=self._member.executable.name,
             name=self._given[f"{self._prefix}name"],
             namespace=self._given["namespace"],
-            parameters=self._node_parameters(),
+            parameters=self._node_parameters(
+                autostart=self._given["lifecycle"] == "node" or (again and self._given["lifecycle"] == "launch")
+            ),
             remappings=self._member.remappings(self._topic_names(), self._on["own_tf"]),
             additional_env=image_transport_environment() if self._on["shared_memory"] else {},
             arguments=["--ros-args", "--log-level", self._given["log_level"]],
@@ -223,23 +227,21 @@ class _Start:
             return []
         delay = self._backoff.delay(time.monotonic() - self._started)
         self._logger.error(f"ended with exit code {event.returncode}; started again in {delay:g} s")
-        return [TimerAction(period=delay, actions=[OpaqueFunction(function=lambda _: self.actions())])]
+        return [TimerAction(period=delay, actions=[OpaqueFunction(function=lambda _: self.actions(again=True))])]
 
-    def _node_parameters(self) -> list[ParameterFile | dict[str, Any]]:
+    def _node_parameters(self, autostart: bool) -> list[ParameterFile | dict[str, Any]]:
         """Only arguments that were given become parameters, so that they override the files and nothing else does."""
         given = {
             name: from_text(spec, text)
             for name, spec in _parameters(self._member).items()
             if (text := self._given[f"{self._prefix}{name}"]) != FROM_FILE
         }
-        if self._given["lifecycle"] != "node":
-            given["autostart"] = False
         overlay = self._given["params_file"] if self._prefix else FROM_FILE
         return [
             ParameterFile(self._given[f"{self._prefix}params_file"], allow_substs=True),
             *([dict(self._member.parameters)] if self._member.parameters else []),
             *([ParameterFile(overlay, allow_substs=True)] if overlay != FROM_FILE else []),
-            {"use_sim_time": self._on["use_sim_time"], **given},
+            {"use_sim_time": self._on["use_sim_time"], "autostart": autostart, **given},
         ]
 
     def _topic_names(self) -> dict[str, str]:

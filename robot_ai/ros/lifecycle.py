@@ -36,6 +36,7 @@ _CONFIGURED = {State.PRIMARY_STATE_INACTIVE, State.PRIMARY_STATE_ACTIVE, State.T
 SIGNAL_LATENCY = 0.2
 
 _REFUSABLE = ("configure", "activate")
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class SafeLifecycleNode(LifecycleNode, ABC):
@@ -207,6 +208,8 @@ def run(create_node: Callable[[], SafeLifecycleNode], args: list[str] | None = N
         executor.shutdown(timeout_sec=1.0)
         node.destroy_node()
         rclpy.try_shutdown()
+    # Python takes its handlers away before it ends: a second Ctrl-C would then make a killed process of a clean end.
+    stop.ignore()
     # The interpreter's last collection walks over all that a framework has imported, for seconds, to free what the end
     # of the process frees anyway; `ros2 launch` would lose patience.
     gc.freeze()
@@ -219,7 +222,7 @@ class _StopSignals:
     def __init__(self) -> None:
         self.received = False
         self._interrupt = False
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in _STOP_SIGNALS:
             signal.signal(number, self._on_signal)
 
     @contextmanager
@@ -230,6 +233,11 @@ class _StopSignals:
             yield
         finally:
             self._interrupt = False
+
+    def ignore(self) -> None:
+        """There is nothing left to break off."""
+        for number in _STOP_SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self.received = True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import time
 from pathlib import Path
 
 import cv2
@@ -96,3 +98,12 @@ def test_a_missing_source_is_told_and_can_be_mended(photos: Path, tmp_path: Path
         assert images
         assert not peer.set(NODE, width=100).successful, "fixed while configured"
         assert peer.set(NODE, rate=50).successful
+
+
+def test_an_impatient_ctrl_c_ends_it_as_cleanly_as_one(photos: Path, tmp_path: Path) -> None:
+    with node_and_peer("image_source", arguments(photos), tmp_path / "log") as (node, peer):
+        listen(peer, 1)
+        while node.alive():
+            node.process.send_signal(signal.SIGINT)
+            time.sleep(0.002)
+        assert node.process.returncode == 0

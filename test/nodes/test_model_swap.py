@@ -15,6 +15,7 @@ from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from ros_harness import Diagnostics, NodeProcess, Peer, bright_image, ledger, node_and_peer
 from sensor_msgs.msg import Image
+from std_srvs.srv import SetBool
 from stub_card import write_stub_card
 from vision_msgs.msg import Detection2DArray, LabelInfo, VisionInfo
 
@@ -150,6 +151,24 @@ def test_of_two_swaps_the_last_wins(running) -> None:
     assert peer.get(NODE, "model") == str(quick)
     peer.spin(3.0)  # the slow one is loaded by now, and is not installed
     assert "quick" in Diagnostics(peer).next("swap")[2]["serving"]
+    stream.stop()
+    books(peer, stream)
+
+
+def test_other_services_are_answered_while_a_swap_loads(running) -> None:
+    """The executor does not wait: what comes after the request is answered before it is."""
+    _, peer, stream, folder = running
+    second = write_stub_card(folder / "second", load_delay=2.0)
+    stream.start().more(5)
+    swap = request(peer, model=str(second))
+    for _ in range(5):
+        assert peer.get(NODE, "backend") == "stub"
+        assert peer.set(NODE, max_rate=0.0).successful
+        assert peer.call(SetBool, f"{NODE}/enable", SetBool.Request(data=True)).success
+    stream.more(5)
+    assert not swap.done(), "the swap was to take longer than the other services"
+    peer.wait(swap.done)
+    assert swap.result().result.successful and peer.get(NODE, "model") == str(second)
     stream.stop()
     books(peer, stream)
 
