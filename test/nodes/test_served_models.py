@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
+from frame_stream import LATCHED, Stream, arguments, books
 from model_servers import ModelServer, start_kserve, start_tf_serving, write_saved_models, write_served_card
 from ros_harness import Diagnostics, node_and_peer
-from test_model_swap import LATCHED, Stream, arguments, books
 
 pytest.importorskip("grpc", reason="needs the extra serving")
 pytest.importorskip("onnxruntime", reason="needs the extra onnx")
