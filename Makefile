@@ -1,6 +1,9 @@
 # A newcomer's two commands are `make demo` and `make test`; everything runs in .venv, which tools/bootstrap.py builds.
 PYTHON ?= python3
 BACKEND ?= pytorch
+# Seconds that the simulated robot drives, and whether no viewer is served.
+DURATION ?= 60
+HEADLESS ?=
 # More arguments for the demo, such as DEMO_ARGS="--help".
 DEMO_ARGS ?=
 # More arguments for the benchmarks, such as BENCH_ARGS="--long --write".
@@ -12,11 +15,13 @@ ENSURE = $(PYTHON) tools/bootstrap.py ensure $(if $(filter file,$(origin PYTHON)
 ALL = ros demo test pytorch tensorflow litert onnx openvino serving convert benchmark simulation
 RUN = $(PYTHON) tools/bootstrap.py run --
 
-.PHONY: help demo demo-lidar test lint bench docs clean demo-mcu
+.PHONY: help demo demo-photos demo-lidar test lint bench docs clean demo-mcu
 
 help:
-	@echo "make demo                       find objects in photos, with PyTorch"
+	@echo "make demo                       a simulated robot that sees, drives and stops, with PyTorch"
 	@echo "make demo BACKEND=tensorflow    the same with TensorFlow"
+	@echo "make demo HEADLESS=1 DURATION=30   without a viewer, for so many seconds"
+	@echo "make demo-photos                find objects in photos"
 	@echo "make demo-lidar                 find things in a simulated lidar scan"
 	@echo "make demo-mcu                   a microcontroller on a serial line: its cable pulled, its stop"
 	@echo "make test                       linters, types and all tests"
@@ -26,9 +31,14 @@ help:
 	@echo "make clean                      remove .venv and everything generated"
 	@echo "PYTHON=python3.12 chooses the Python that builds .venv (3.10 to 3.13)."
 
+# Both frameworks: the demo swaps one for the other while the robot drives.
 demo:
+	@$(ENSURE) ros simulation view bags pytorch tensorflow $(BACKEND)
+	@$(RUN) robot_ai demo --backend $(BACKEND) --duration $(DURATION) $(if $(HEADLESS),--headless) $(DEMO_ARGS)
+
+demo-photos:
 	@$(ENSURE) ros demo $(BACKEND)
-	@$(RUN) robot_ai demo --backend $(BACKEND) $(DEMO_ARGS)
+	@$(RUN) robot_ai demo-photos --backend $(BACKEND) $(DEMO_ARGS)
 
 demo-lidar:
 	@$(ENSURE) ros demo

@@ -20,7 +20,7 @@ ONNX = [
 ]
 OPENVINO = ["openvino==2026.4.1"]
 # Enough to call a model server; the messages are our own (robot_ai/backends/serving/messages.py).
-SERVING = ["grpcio>=1.51", "protobuf>=3.20"]
+SERVING = ["grpcio>=1.51", "protobuf>=3.20", "orjson>=3.9"]
 # ROS 2 Jazzy from PyPI, x86-64 only; a robot has these from its distribution. rmw-fastrtps must be named.
 ROS = [
     "ros-jazzy-rclpy==7.1.6",
@@ -42,12 +42,16 @@ CONVERT = [
     "torchvision==0.28.0",
 ]
 BENCHMARK = ["matplotlib>=3.8", "tensorboard>=2.17"]
+BAGS = ["rosbags==0.11.9"]  # rosbag2's files, MCAP among them, without rosbag2
+VIEW = ["rerun-sdk==0.41.0;python_version>='3.11'"]  # needs Python 3.11
 DEMO = ["scikit-image>=0.22", "scikit-learn>=1.4"]  # their wheels carry the photos
 LIDAR = ["pypcd4>=1.2"]  # reads .pcd files; Ouster's library, for .osf, pins what the tests need in other versions
 # 3.8.1 is the last MuJoCo with wheels for Python 3.10; trimesh and Pillow read the worlds' meshes and textures.
 SIMULATION = ["mujoco==3.8.1", "trimesh>=4.4", "pillow>=10"]
 TEST = [
+    *BAGS,
     *LIDAR,
+    *VIEW,
     *SIMULATION,
     "pytest==8.3.5",  # launch_testing breaks every pytest 9 run
     "pytest-timeout>=2.3",
@@ -61,7 +65,6 @@ TEST = [
     "pycocotools>=2.0.8",
     "psutil>=5.9",
     "catkin-pkg>=1.0",
-    "rosbags>=0.10",
     "python-rapidjson>=1.20",  # of tritonclient, which tools/bootstrap.py installs
 ]
 
@@ -117,7 +120,9 @@ setup(
         "benchmark": BENCHMARK,
         "import": ["onnx>=1.16"],  # reads ONNX files; the other formats are read with their backends' packages
         "ros": ROS,
+        "bags": BAGS,
         "demo": DEMO,
+        "view": VIEW,
         "lidar": LIDAR,
         "simulation": SIMULATION,
         "test": TEST,

@@ -2,9 +2,9 @@
 
     python -m bench.micro_ros_bridge [--seconds 3] [--transport udp|pty|all] [--only round|rates|fifty]
 
-Three processes: micro_ros_bridge as users run it, an rclpy node (bench.micro_ros_ros_side), and this one with clients of
-ours. docs/benchmarks_micro_ros.md has the results. With `--attach` nothing is started but the node and the clients: an
-agent that is already running on UDP port 8888 is measured, such as the stock one.
+Three processes: micro_ros_bridge as users run it, an rclpy node (bench.micro_ros_ros_side), and this one with clients
+of ours. docs/benchmarks_micro_ros.md has the results. With `--attach` nothing is started but the node and the clients:
+an agent that is already running on UDP port 8888 is measured, such as the stock one.
 """
 
 from __future__ import annotations

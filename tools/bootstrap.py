@@ -28,7 +28,7 @@ LOG = ROOT / "out" / "setup.log"
 WITHOUT_DEPENDENCIES = {"test": ("tensorflow-serving-api==2.21.0", "tritonclient==2.73.0")}
 EXTRAS = (
     "ros", "demo", "test", "pytorch", "tensorflow", "litert", "onnx", "openvino", "serving", "convert", "benchmark",
-    "simulation",
+    "simulation", "view", "bags",
 )  # fmt: skip
 
 

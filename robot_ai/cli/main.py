@@ -10,13 +10,17 @@ from types import ModuleType
 from robot_ai.errors import RobotAIError
 
 VERBS = {
-    "demo": "find objects in photos with real nodes over DDS",
+    "demo": "a simulated robot that sees, follows people and stops for them, with real nodes over DDS",
+    "demo-photos": "find objects in photos with real nodes over DDS",
     "demo-mcu": "a microcontroller on a serial line: link, obstacle, cable pulled, stop, recovery",
-    "evaluate": "measure a model's average precision on a COCO data set",
+    "evaluate": "score detections: on a COCO data set, on a recording, or live against ground truth",
     "model": "import, export, verify and measure models",
     "train": "train the lidar detector on simulated clouds",
+    "record": "record topics into a rosbag2 directory (MCAP)",
+    "replay": "publish what was recorded, in time or in step with a detector",
     "show": "draw a lidar scan from a file with the boxes found in it",
     "demo-lidar": "find things in a simulated lidar scan",
+    "view": "show a running robot in the browser, or record it for Rerun's viewer",
     "docs": "write the generated pages of docs/",
 }
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 # Seconds that a process gets to end after each signal, before the next, harder one.
 GRACE = 5.0
@@ -36,10 +36,22 @@ def _yaml(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+class Runnable(Protocol):
+    """What a group runs."""
+
+    @property
+    def name(self) -> str:
+        """Its name, once in a group."""
+
+    @property
+    def command(self) -> list[str]:
+        """The command line."""
+
+
 class ProcessGroup:
     """Runs nodes until the `with` block is left, by whatever way; then none of them is left running."""
 
-    def __init__(self, nodes: Sequence[NodeProcess], log_directory: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, nodes: Sequence[Runnable], log_directory: Path, environment: Mapping[str, str]) -> None:
         self._nodes = nodes
         self._log_directory = log_directory
         self._environment = {**os.environ, **environment}
@@ -74,6 +86,11 @@ class ProcessGroup:
     def log_file(self, name: str) -> Path:
         """Where a node's output goes."""
         return self._log_directory / f"{name}.log"
+
+    def tail(self, name: str, lines: int = 15) -> str:
+        """The last lines of a node's output."""
+        text = self.log_file(name).read_text(encoding="utf-8", errors="replace")
+        return "\n".join(text.splitlines()[-lines:])
 
     def ended(self) -> dict[str, int]:
         """The nodes that have ended, with their exit codes."""

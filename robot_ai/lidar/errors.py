@@ -45,6 +45,10 @@ class CloudNotFiniteError(CloudError):
     fault = "not_finite"
 
 
+class PointTimesError(RobotAIError):
+    """Times of a cloud's points that cannot be those of one turn."""
+
+
 class ScanError(CloudError):
     """A LaserScan whose angles, ranges or intensities contradict each other."""
 

@@ -98,7 +98,7 @@ class AgentServer:
     ) -> None:
         self._selector = selectors.DefaultSelector()
         self._transports = [_make(transport) for transport in transports]
-        self._agent = Agent(middleware, settings, self._describe)
+        self._agent = Agent(middleware, settings, self._describe, self._host)
         self._waker, self._woken = socket.socketpair()
         self._waker.setblocking(False)
         self._woken.setblocking(False)
@@ -239,6 +239,10 @@ class AgentServer:
     def _describe(self, peer: Peer) -> str:
         index, address = cast(_Address, peer)
         return self._transports[index].describe(address)
+
+    def _host(self, peer: Peer) -> Hashable:
+        index, address = cast(_Address, peer)
+        return index, address[0] if isinstance(address, tuple) else None
 
     def _disconnected(self, index: int) -> Callable[[Hashable], None]:
         return lambda address: self._agent.disconnect((index, address), "its connection ended")

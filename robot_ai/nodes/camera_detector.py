@@ -137,7 +137,7 @@ class CameraDetector(SafeLifecycleNode):
         return result
 
     def _publish(self, camera: str, message: Any, image: Any, detections: Any) -> None:
-        self._ports[camera].publish(message, image, detections)
+        self._ports[camera].publish(message, image, detections, self._settings.values.tracking)
 
     def _complain(self, camera: str, cause: DropCause, error: Exception) -> None:
         text = f"frame{f' of {camera}' if camera else ''} dropped ({cause.value}): {error}"

@@ -38,6 +38,9 @@ class CameraDetectorParameters(ModelParameters):
         0, "most detections per image; 0: the model card's", minimum=0, maximum=10_000, while_running=True
     )
     class_filter: tuple[str, ...] = parameter((), "labels that are published; empty: all", while_running=True)
+    tracking: bool = parameter(
+        False, "number objects from image to image; the number is each detection's id", while_running=True
+    )
     max_rate: float = parameter(
         0.0, "most frames per second and camera, in Hz; 0: no limit", minimum=0.0, maximum=1000.0, while_running=True
     )

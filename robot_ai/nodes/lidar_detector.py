@@ -11,9 +11,12 @@ from rclpy.time import Time
 from sensor_msgs.msg import LaserScan
 from std_srvs.srv import SetBool
 
+from robot_ai.geometry.errors import TransformError
 from robot_ai.geometry.transforms import RigidTransform
-from robot_ai.lidar.clouds import cloud_view, xyz_of
+from robot_ai.lidar.clouds import Points, cloud_view, xyz_and_kept
 from robot_ai.lidar.cluster_detector import CloudResult
+from robot_ai.lidar.deskew import TIME_FIELDS, deskew, point_times
+from robot_ai.lidar.errors import PointTimesError
 from robot_ai.lidar.scans import scan_points
 from robot_ai.nodes.lidar_detector_parameters import LidarDetectorParameters
 from robot_ai.pipeline.cloud_detector import (
@@ -33,6 +36,7 @@ from robot_ai.ros.errors import WorkerStuckError
 from robot_ai.ros.lidar_port import LidarPort
 from robot_ai.ros.lifecycle import SafeLifecycleNode, run
 from robot_ai.ros.model_swap import ModelLoader, ModelSwap
+from robot_ai.ros.motion_port import MotionPort
 from robot_ai.ros.parameters import NodeParameters
 from robot_ai.ros.transforms import TransformSource, open_transforms
 
@@ -40,6 +44,8 @@ DIAGNOSTICS_PERIOD = 1.0
 QOS_CHECK_PERIOD = 0.25
 # Deactivation waits this long, in seconds, for the cloud under way.
 STOP_TIMEOUT = 10.0
+# A twist counts for a cloud whose stamp is this near, in seconds.
+MOTION_WITHIN = 0.25
 _LOADER: ModelLoader[CloudModel] = ModelLoader(load_cloud_model, check_cloud_model)
 
 
@@ -53,6 +59,8 @@ class LidarDetector(SafeLifecycleNode):
         self._worker: FrameWorker[Sweep, SweepDetections] | None = None
         self._port: LidarPort | None = None
         self._transforms: TransformSource | None = None
+        self._motion: MotionPort | None = None
+        self._not_deskewed = 0
         self._enabled = True
         self._settings = NodeParameters(
             self,
@@ -76,6 +84,7 @@ class LidarDetector(SafeLifecycleNode):
         self._detector = CloudDetector(self._lookup, self._find)
         self._transforms = open_transforms(self)
         self._port = LidarPort(self, values.input)
+        self._motion = MotionPort(self, values.deskew) if values.deskew != "off" else None
         self.get_logger().info(f"method {values.method} on {values.input}: {model.title}")
 
     def activate(self) -> None:
@@ -106,6 +115,9 @@ class LidarDetector(SafeLifecycleNode):
             port, self._port = self._port, None
             if port is not None:
                 port.destroy()
+            motion, self._motion = self._motion, None
+            if motion is not None:
+                motion.destroy()
             transforms, self._transforms = self._transforms, None
             if transforms is not None:
                 transforms.close()
@@ -124,8 +136,28 @@ class LidarDetector(SafeLifecycleNode):
         stamp = Time.from_msg(message.header.stamp).nanoseconds
         if isinstance(message, LaserScan):
             return Sweep(scan_points(to_raw_scan(message)), frame, stamp)
-        limit = self._settings.values.max_cloud_points
-        return Sweep(xyz_of(cloud_view(to_raw_cloud(message), limit)), frame, stamp)
+        view = cloud_view(to_raw_cloud(message), self._settings.values.max_cloud_points)
+        points, kept = xyz_and_kept(view)
+        return Sweep(self._deskewed(points, kept, view, frame, stamp), frame, stamp)
+
+    def _deskewed(self, points: Points, kept: Any, view: Any, frame: str, stamp: int) -> Points:
+        """The points as if measured at the stamp, where that is asked for and possible; what prevents it is counted."""
+        if self._motion is None:
+            return points
+        try:
+            times = point_times(view, stamp)
+            motion = self._motion.at(stamp, MOTION_WITHIN)
+            if times is None or motion is None:
+                missing = f"field {', '.join(TIME_FIELDS)}" if times is None else f"motion within {MOTION_WITHIN} s"
+                raise PointTimesError(f"there is no {missing} of the cloud")
+            twist, moving = motion
+            if moving and moving != frame:
+                twist = twist.seen_from(self._lookup(frame, moving, stamp))
+        except (PointTimesError, TransformError) as error:
+            self._not_deskewed += 1
+            self.get_logger().warning(f"cloud not deskewed: {error}", throttle_duration_sec=10.0)
+            return points
+        return deskew(points, times[kept], twist)
 
     def _find(self, *given: Any) -> CloudResult:
         """One pass of the method that serves; its failures are counted, as those of tf are not."""
@@ -179,8 +211,9 @@ class LidarDetector(SafeLifecycleNode):
         return response
 
     def _check_port(self) -> None:
-        if self._port is not None:
-            self._port.check()
+        for port in (self._port, self._motion):
+            if port is not None:
+                port.check()
 
     def _publish_diagnostics(self) -> None:
         name = self.get_fully_qualified_name().lstrip("/")
@@ -204,6 +237,10 @@ class LidarDetector(SafeLifecycleNode):
         if self._port is not None:
             statuses.append(Status(f"{name}: lidar", values.input))
             self._port.describe(statuses[-1])
+        if self._motion is not None:
+            statuses.append(Status(f"{name}: motion", values.deskew))
+            statuses[-1].values["clouds not deskewed"] = str(self._not_deskewed)
+            self._motion.describe(statuses[-1])
         self._diagnostics.publish(to_array(statuses, self.get_clock().now().to_msg()))
 
 

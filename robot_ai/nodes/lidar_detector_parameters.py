@@ -85,6 +85,10 @@ class LidarDetectorParameters(ModelParameters):
         _CLOUD.max_size, "longest side of an object, in meters; walls are larger", minimum=0.1, maximum=200.0,
         while_running=True,
     )  # fmt: skip
+    deskew: str = parameter(
+        "off", "correct clouds for the lidar's motion within a turn, by topic twist (TwistStamped) or odom (Odometry); "
+        "points need a time field", choices=("off", "twist", "odom"),
+    )  # fmt: skip
     tracking: bool = parameter(False, "number objects from cloud to cloud, and estimate velocities", while_running=True)
     max_rate: float = parameter(
         0.0, "most clouds per second, in Hz; 0: no limit", minimum=0.0, maximum=1000.0, while_running=True

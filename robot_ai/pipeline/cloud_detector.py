@@ -120,7 +120,7 @@ class CloudDetector:
             durations["tf"] = time.perf_counter() - started
         if isinstance(sweep.content, ScanPoints):
             result = self._scans.detect(sweep.content, settings.scan)
-            found = result.detections if transform is None else _flat(result.detections, transform)
+            found = result.detections if transform is None else into_frame(result.detections, transform)
         elif transform is None:
             result = self._find(sweep.content, settings.cluster, None)
             found = result.detections
@@ -138,7 +138,7 @@ class CloudDetector:
         return SweepDetections(tracks.detections, frame, tracks)
 
 
-def _flat(detections: Detections3D, transform: RigidTransform) -> Detections3D:
+def into_frame(detections: Detections3D, transform: RigidTransform) -> Detections3D:
     """Boxes of a scan in another frame; their heading is what remains of it seen from above."""
     centers = transform.apply(detections.centers).astype(np.float32)
     heads = np.column_stack([np.cos(detections.yaws), np.sin(detections.yaws), np.zeros(len(detections))])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray, LabelInfo, VisionInfo
@@ -17,6 +19,7 @@ from robot_ai.ros.detections import to_detection_array, to_label_info, to_vision
 from robot_ai.ros.detections_cdr import encode_detection_array, matches_installed_messages
 from robot_ai.ros.images import bgr_to_image
 from robot_ai.ros.source_port import SourcePort
+from robot_ai.tracking.tracker_2d import Tracker2D
 
 _LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
@@ -30,14 +33,20 @@ class CameraPort(SourcePort):
         prefix = f"{camera}/" if camera else ""
         self._base = f"{prefix}image"
         self._encode = encode_detection_array if matches_installed_messages() else to_detection_array
+        self._tracker = Tracker2D()
         self._detections = node.create_publisher(Detection2DArray, f"{prefix}detections", 10)
         self._drawn = node.create_publisher(Image, f"{prefix}detections/image", 2)
         self._label_info = node.create_publisher(LabelInfo, f"{prefix}label_info", _LATCHED)
         self._vision_info = node.create_publisher(VisionInfo, f"{prefix}vision_info", _LATCHED)
 
-    def publish(self, message: Any, image: Any, detections: Detections) -> None:
-        """Answers one source message; draws only for those who look."""
-        self._detections.publish(self._encode(detections, message.header))
+    def publish(self, message: Any, image: Any, detections: Detections, tracking: bool = False) -> None:
+        """Answers one source message, with the numbers of tracks if these are wanted; draws only for those who look."""
+        ids: Sequence[str] = ()
+        if tracking:
+            ids = self._tracker.update(detections, Time.from_msg(message.header.stamp).nanoseconds)
+        else:
+            self._tracker.reset()
+        self._detections.publish(self._encode(detections, message.header, ids))
         self._answered(message.header)
         if not self._drawn.get_subscription_count():
             return

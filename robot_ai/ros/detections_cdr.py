@@ -9,6 +9,7 @@ messages have that layout.
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -26,10 +27,9 @@ _STAMP = struct.Struct("<iI")
 _NUMBERS = struct.Struct("<49d")
 _POSE = (0.0,) * 6 + (1.0,) + (0.0,) * 36
 _ONE_RESULT = _UINT32.pack(1)
-_NO_ID = _UINT32.pack(1) + b"\0"
 
 
-def encode_detection_array(detections: Detections, header: Header) -> bytes:
+def encode_detection_array(detections: Detections, header: Header, ids: Sequence[str] = ()) -> bytes:
     """The serialized form of the message that `to_detection_array` gives."""
     # Alignment counts from the end of the encapsulation, which is put before the rest at the end.
     data = bytearray()
@@ -41,15 +41,15 @@ def encode_detection_array(detections: Detections, header: Header) -> bytes:
     boxes = detections.xyxy.astype(np.float64)
     centers = ((boxes[:, :2] + boxes[:, 2:]) / 2).tolist()
     sizes = (boxes[:, 2:] - boxes[:, :2]).tolist()
-    for name, score, (x, y), (width, height) in zip(
-        detections.names, detections.scores.tolist(), centers, sizes, strict=True
+    for name, score, (x, y), (width, height), identity in zip(
+        detections.names, detections.scores.tolist(), centers, sizes, ids or [""] * len(detections), strict=True
     ):
         data += bytes(-len(data) % 4)
         data += prefix
         data += _string(name)
         data += bytes(-len(data) % 8)
         data += _NUMBERS.pack(score, *_POSE, x, y, 0.0, width, height)
-        data += _NO_ID
+        data += _string(identity)
     return _ENCAPSULATION + bytes(data)
 
 
@@ -60,7 +60,8 @@ def matches_installed_messages() -> bool:
     sample = Detections(boxes, np.array([0.25, 0.5], np.float32), np.array([1, 0]), ("a", "bcd"))
     header = Header(frame_id="camera")
     header.stamp.sec, header.stamp.nanosec = 3, 5
-    message, encoded = to_detection_array(sample, header), encode_detection_array(sample, header)
+    ids = ("7", "")
+    message, encoded = to_detection_array(sample, header, ids), encode_detection_array(sample, header, ids)
     # rclpy leaves the bytes between fields as they were in memory, so that the bytes themselves cannot be compared.
     same_length = len(serialize_message(message)) == len(encoded)
     return same_length and bool(deserialize_message(encoded, Detection2DArray) == message)

@@ -61,19 +61,22 @@ class TopicTransforms:
         self._add(message, static=True)
 
     def _add(self, message: Any, static: bool) -> None:
-        for entry in message.transforms:
-            offset, turn = entry.transform.translation, entry.transform.rotation
-            try:
-                transform = RigidTransform.from_quaternion(
-                    (offset.x, offset.y, offset.z), (turn.x, turn.y, turn.z, turn.w)
-                )
-                parent, child = entry.header.frame_id.lstrip("/"), entry.child_frame_id.lstrip("/")
-                self._buffer.add(parent, child, Time.from_msg(entry.header.stamp).nanoseconds, transform, static)
-            except RobotAIError as error:
-                self._node.get_logger().warning(
-                    f"a transform of {entry.child_frame_id} in {entry.header.frame_id} is left out: {error}",
-                    throttle_duration_sec=_COMPLAINT_PERIOD,
-                )
+        for problem in add_transforms(self._buffer, message, static):
+            self._node.get_logger().warning(problem, throttle_duration_sec=_COMPLAINT_PERIOD)
+
+
+def add_transforms(buffer: TransformBuffer, message: Any, static: bool) -> list[str]:
+    """Takes in a TFMessage; what is wrong with those of its transforms that are left out."""
+    problems = []
+    for entry in message.transforms:
+        offset, turn = entry.transform.translation, entry.transform.rotation
+        try:
+            transform = RigidTransform.from_quaternion((offset.x, offset.y, offset.z), (turn.x, turn.y, turn.z, turn.w))
+            parent, child = entry.header.frame_id.lstrip("/"), entry.child_frame_id.lstrip("/")
+            buffer.add(parent, child, Time.from_msg(entry.header.stamp).nanoseconds, transform, static)
+        except RobotAIError as error:
+            problems.append(f"a transform of {entry.child_frame_id} in {entry.header.frame_id} is left out: {error}")
+    return problems
 
 
 class Tf2Transforms:

@@ -226,8 +226,8 @@ class _Builder:
                 resolution=[spec.width, spec.height],
                 sensor_size=[1.0, spec.height / spec.width],
                 focal_pixel=focal,
-                # The engine counts from the image's middle, to the right and down.
-                principal_pixel=np.array(spec.center) - center,
+                # The engine says where the image's middle lies, seen from the principal point.
+                principal_pixel=center - np.array(spec.center),
             )
         elif isinstance(spec, ImuSpec):
             site = f"imu:{name}"

@@ -67,7 +67,7 @@ class RayCaster:
                 distances[index], geoms[index] = start + on[0], geom[0]
         return distances, geoms
 
-    def _shoot(  # noqa: PLR0917 - as the engine's own function takes them
+    def _shoot(
         self, data: Any, origin: NDArray[np.float64], rays: NDArray[np.float64], far: float, body: int
     ) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
         count = len(rays)

@@ -89,7 +89,7 @@ def pixel_rays(model: Any, camera: int, width: int, height: int, grid: tuple[int
     columns by rows over the image."""
     sensor, intrinsic = model.cam_sensorsize[camera], model.cam_intrinsic[camera]
     focal = intrinsic[:2] / sensor * (width, height)
-    middle = intrinsic[2:] / sensor * (width, height) + (width / 2, height / 2)
+    middle = np.array([width, height]) / 2 - intrinsic[2:] / sensor * (width, height)
     x = (np.arange(grid[0]) + 0.5) * width / grid[0]
     y = (np.arange(grid[1]) + 0.5) * height / grid[1]
     right, down = np.meshgrid((x - middle[0]) / focal[0], (y - middle[1]) / focal[1])

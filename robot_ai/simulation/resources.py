@@ -28,7 +28,7 @@ def model_directories(beside: Path) -> list[Path]:
     named = [
         Path(part) for name in ENVIRONMENT_VARIABLES for part in os.environ.get(name, "").split(os.pathsep) if part
     ]
-    around = [folder for parent in list(beside.resolve().parents)[:3] for folder in (parent / "models", parent)]
+    around = [folder for parent in list(beside.resolve().parents)[:2] for folder in (parent / "models", parent)]
     return list(dict.fromkeys([*around, *named, *(place / "models" for place in world_directories())]))
 
 

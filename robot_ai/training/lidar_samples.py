@@ -72,7 +72,8 @@ def make_sample(rng: np.random.Generator, reach: float) -> Sample | None:
     boxes = scene.truth
     labeled = [index for index, thing in enumerate(scene.things) if thing.label]
     counts = np.bincount(scan.things[scan.things >= 0], minlength=len(scene.things))[labeled]
-    kept: NDArray[np.bool_] = (np.abs(boxes.centers[:, :2]) < reach).all(axis=1) & (counts > 0)
+    inside_reach = (np.abs(boxes.centers[:, :2]) < reach).all(axis=1)
+    kept = np.flatnonzero(inside_reach & (counts > 0))
     # A corner of the square is farther than its edge; rotations bring in what lies there.
     inside = (np.hypot(points[:, 0], points[:, 1]) < reach * 1.42) & (above > LAYERS[0]) & (above < LAYERS[-1])
     return Sample(points[inside], above[inside], boxes.take(kept), counts[kept])

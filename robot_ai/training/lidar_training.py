@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import math
+import pickle
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -106,7 +107,7 @@ class Training:
             self._network.load_state_dict(state["network"])
             self._optimizer.load_state_dict(state["optimizer"])
             self._mean, self.step = state["mean"], state["step"]
-        except (RuntimeError, KeyError, OSError, ValueError, EOFError) as error:
+        except (RuntimeError, KeyError, OSError, ValueError, EOFError, pickle.UnpicklingError) as error:
             raise TrainingError(f"{file} is no checkpoint of this training: {error}") from error
 
     @property

@@ -1,7 +1,8 @@
-"""The demo as a newcomer starts it: real processes, real frameworks, real photos."""
+"""The demo with the simulated robot, as a newcomer starts it: real nodes, the real world, a real detector."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -10,16 +11,19 @@ import time
 from pathlib import Path
 
 import cv2
-import numpy as np
 import psutil
 import pytest
 from ros_harness import next_domain
-from stub_card import write_stub_card
+
+from robot_ai.bringup.table import SIMULATION
+from robot_ai.cli.demo import member_processes, other_framework
+
+pytest.importorskip("mujoco", reason="MuJoCo is of the extra simulation")
 
 
 def demo(*arguments: object) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "robot_ai.cli.main", "demo", *map(str, arguments)],
+        [sys.executable, "-m", "robot_ai.cli.main", "demo", "--headless", *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -27,47 +31,83 @@ def demo(*arguments: object) -> subprocess.Popen[str]:
     )
 
 
-@pytest.mark.parametrize("backend", ["pytorch", "tensorflow"])
-def test_real_objects_are_found_in_real_photos(backend: str, tmp_path: Path) -> None:
-    process = demo("--backend", backend, "--output", tmp_path)
-    output, _ = process.communicate(timeout=150)
+def left_of(children: list[psutil.Process]) -> list[psutil.Process]:
+    return [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+
+
+@pytest.mark.timeout(300)
+def test_a_robot_sees_drives_swaps_and_is_scored(tmp_path: Path) -> None:
+    process = demo("--duration", 25, "--output", tmp_path, "--swap-to", "onnx", "--record")
+    output, _ = process.communicate(timeout=240)
     assert process.returncode == 0, output
-    found = dict(line.split(None, 1) for line in output.splitlines() if line.startswith("  ") and ".png" in line)
-    assert "person" in found["astronaut.png"]
-    assert "cup" in found["coffee.png"]
-    assert "motorcycle" in found["motorcycle.png"]
-    for line in ("forward", "received", "published", "lost before arrival"):
-        assert line in output
-    drawn = cv2.imread(str(tmp_path / "coffee_detections.png"))
-    assert drawn.shape == cv2.imread(str(tmp_path / "photos" / "coffee.png")).shape
-    assert (tmp_path / "overview.png").is_file()
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    person = summary["3d"]["person"]
+    assert person["truths"] > 10
+    assert person["range error p50 (m)"] < 0.25
+    assert summary["2d"]["pytorch"]["person"]["recall"] > 0.3
+    assert summary["swap"]["lost"] is not None, output
+    ledger = {key: int(value) for key, value in summary["ledger"].items()}
+    dropped = sum(count for key, count in ledger.items() if key.startswith("frames dropped"))
+    assert ledger["frames received"] == ledger["frames published"] + dropped + ledger["frames in flight"]
+    picture = cv2.imread(str(tmp_path / "summary.png"))
+    assert picture.shape[1] > 1000
+    assert cv2.VideoCapture(str(tmp_path / "drive.mp4")).get(cv2.CAP_PROP_FRAME_COUNT) > 3
+    assert "Traceback" not in output
+
+    # What was recorded is scored again, as it was recorded and with another backend over its images.
+    def evaluate(*arguments: object) -> dict[str, dict[str, object]]:
+        command = [sys.executable, "-m", "robot_ai.cli.main", "evaluate", "--bag", str(tmp_path / "bag")]
+        file = tmp_path / "scores.json"
+        done = subprocess.run(
+            [*command, "--json", str(file), *map(str, arguments)], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return json.loads(file.read_text())
+
+    recorded = evaluate()
+    assert recorded["fused, as recorded"]["classes"]["person"]["range error p50 (m)"] < 0.25
+    assert recorded["camera, as recorded"]["frames"] > 10
+    once, twice = evaluate("--backend", "onnx"), evaluate("--backend", "onnx")
+    assert once == twice
+    assert once["nanodet_g in onnx"]["classes"]["person"]["AP50"] > 0.2
 
 
-def test_nothing_detected_is_a_failure(tmp_path: Path) -> None:
-    photos = tmp_path / "photos"
-    photos.mkdir()
-    cv2.imwrite(str(photos / "black.png"), np.zeros((48, 64, 3), np.uint8))
-    process = demo("--backend", "stub", "--model", write_stub_card(tmp_path), "--photos", photos, "--output", tmp_path)
-    output, _ = process.communicate(timeout=60)
-    assert process.returncode == 1, output
-    assert "nothing" in output
+@pytest.mark.timeout(120)
+def test_ctrl_c_leaves_no_process(tmp_path: Path) -> None:
+    process = demo("--output", tmp_path, "--renderer", "rays")
+    parent = psutil.Process(process.pid)
+    deadline = time.monotonic() + 30
+    while len(children := parent.children(recursive=True)) < len(SIMULATION) + 1 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert len(children) > len(SIMULATION)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    assert not left_of(children)
 
 
-def test_a_backend_that_is_not_there_is_told(tmp_path: Path) -> None:
-    process = demo("--backend", "nonsense", "--output", tmp_path)
-    output, _ = process.communicate(timeout=60)
+@pytest.mark.timeout(120)
+def test_a_world_that_is_not_there_is_told(tmp_path: Path) -> None:
+    process = demo("--output", tmp_path, "--world", "no_such_world")
+    output, _ = process.communicate(timeout=100)
     assert process.returncode == 1
-    assert "no backend is named 'nonsense'" in output
+    assert "no_such_world" in output
     assert "Traceback" not in output
 
 
-def test_ctrl_c_stops_everything(tmp_path: Path) -> None:
-    process = demo("--backend", "stub", "--model", write_stub_card(tmp_path, delay=0.5), "--output", tmp_path)
-    parent = psutil.Process(process.pid)
-    deadline = time.monotonic() + 30
-    while len(children := parent.children(recursive=True)) < 2 and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert len(children) >= 2
-    process.send_signal(signal.SIGINT)
-    assert process.wait(30) == 130
-    assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+def test_every_node_of_the_table_gets_what_launch_gives_it(tmp_path: Path) -> None:
+    class Arguments:
+        world, seed, renderer, backend = "room", 1, "rays", "onnx"
+
+    processes = member_processes(Arguments, tmp_path / "serial")  # type: ignore[arg-type]
+    assert [process.member for process in processes] == list(SIMULATION)
+    for process in processes:
+        words = process.command
+        assert any(word.endswith(f"config/{process.name}.yaml") for word in words)
+        assert any(word.endswith("config/demo.yaml") for word in words)
+        assert f"use_sim_time:={'false' if process.name == 'simulator' else 'true'}" in words
+    (simulator,) = (process for process in processes if process.name == "simulator")
+    assert "cmd_vel:=mcu/motors" in simulator.command
+
+
+def test_the_other_framework_is_another_one_that_is_installed() -> None:
+    assert other_framework("pytorch") != "pytorch"

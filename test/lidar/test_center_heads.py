@@ -40,7 +40,7 @@ def outputs_of(boxes: Detections3D) -> dict[str, np.ndarray]:
 
 
 def pillars_around(boxes: Detections3D) -> Pillars:
-    points = (boxes.centers + (0.3, 0.2, 0.1)).astype(np.float32)
+    points = boxes.centers + np.array([0.3, 0.2, 0.1], np.float32)
     return encode(points, points[:, 2] + 1.0, GRID)
 
 

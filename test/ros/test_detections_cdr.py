@@ -38,10 +38,11 @@ def detections(draw: st.DrawFn) -> Detections:
     )
 
 
-@given(detections(), headers)
-def test_rclpy_reads_the_bytes_as_the_same_message(found: Detections, header: Header):
-    expected = to_detection_array(found, header)
-    encoded = encode_detection_array(found, header)
+@given(detections(), headers, st.booleans(), names)
+def test_rclpy_reads_the_bytes_as_the_same_message(found: Detections, header: Header, tracked: bool, name: str):
+    ids = [f"{name}{index}" for index in range(len(found))] if tracked else []
+    expected = to_detection_array(found, header, ids)
+    encoded = encode_detection_array(found, header, ids)
     assert deserialize_message(encoded, Detection2DArray) == expected
     assert len(encoded) == len(serialize_message(expected))
 

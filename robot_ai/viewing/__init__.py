@@ -1,0 +1,1 @@
+"""Pictures, videos and recordings of what a robot sees and does, for people. No ROS."""

@@ -1,0 +1,156 @@
+"""What a robot sees and does, for Rerun's viewer: live in a browser, or in a recording to open later."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robot_ai.geometry.transforms import RigidTransform
+from robot_ai.lidar.detections import Detections3D
+from robot_ai.perception.detections import Detections
+from robot_ai.perception.drawing import class_color
+from robot_ai.viewing.errors import ViewerError, ViewerMissingError
+
+_TIMELINE = "robot time"
+_JPEG_QUALITY = 75
+_BASE = "world/robot"
+_CAMERA = "camera"
+_TRUTH_COLOR = (255, 255, 255)
+_MOST_PATH = 5000
+
+
+@dataclass(frozen=True)
+class Served:
+    """Where a browser finds the viewer."""
+
+    address: str
+
+
+class RerunLog:
+    """Writes what it is given under the robot's time, in seconds. Not thread-safe.
+
+    Raises ViewerMissingError without rerun-sdk, ViewerError when a port or the file cannot be had.
+    """
+
+    def __init__(self, recording: Path | None, web_port: int | None, grpc_port: int = 9876) -> None:
+        try:
+            import rerun
+            from rerun import blueprint
+        except ImportError as error:
+            raise ViewerMissingError from error
+        self._rr: Any = rerun
+        self._stream: Any = rerun.RecordingStream("robot_ai")
+        self._path: list[tuple[float, float]] = []
+        self.served: Served | None = None
+        sinks = []
+        try:
+            if web_port is not None:
+                address = rerun.serve_grpc(grpc_port=grpc_port, recording=self._stream)
+                rerun.serve_web_viewer(web_port=web_port, open_browser=False, connect_to=address)
+                self.served = Served(f"http://localhost:{web_port}/?url={address}")
+                sinks.append(rerun.GrpcSink(address))
+            if recording is not None:
+                recording.parent.mkdir(parents=True, exist_ok=True)
+                sinks.append(rerun.FileSink(str(recording)))
+            if len(sinks) == 1 and recording is not None:
+                self._stream.save(str(recording))
+            elif recording is not None:
+                rerun.set_sinks(*sinks, recording=self._stream)
+        except (RuntimeError, OSError, ValueError) as error:
+            raise ViewerError(f"the viewer cannot start: {error}; is port {web_port} or {grpc_port} taken?") from error
+        self._stream.send_blueprint(_layout(blueprint))
+
+    def at(self, seconds: float) -> None:
+        """What follows happened then."""
+        self._stream.set_time(_TIMELINE, duration=seconds)
+
+    def image(self, image: NDArray[np.uint8]) -> None:
+        """The camera's newest image, BGR (H, W, 3)."""
+        self._log(_CAMERA, self._rr.Image(image[:, :, ::-1], "RGB").compress(_JPEG_QUALITY))
+
+    def boxes(self, found: Detections, truth: bool = False) -> None:
+        """Boxes in the camera's image; those of the truth are white and thin."""
+        colors = [_TRUTH_COLOR if truth else _rgb(int(index)) for index in found.class_indices]
+        labels = found.names if truth else _labels(found.names, found.scores)
+        boxes = self._rr.Boxes2D(
+            array=found.xyxy,
+            array_format=self._rr.Box2DFormat.XYXY,
+            colors=colors,
+            labels=labels,
+            show_labels=not truth,
+        )
+        self._log(f"{_CAMERA}/{'truth' if truth else 'detections'}", boxes)
+
+    def cloud(self, points: NDArray[np.floating]) -> None:
+        """Points (N, 3) in the robot's frame."""
+        heights = np.clip(points[:, 2] / 2, 0, 1) if len(points) else np.empty(0)
+        colors = np.column_stack([80 + 150 * heights, 120 + 80 * heights, 230 - 120 * heights]).astype(np.uint8)
+        self._log(f"{_BASE}/points", self._rr.Points3D(points, colors=colors, radii=0.015))
+
+    def boxes_3d(self, found: Detections3D, truth: bool = False) -> None:
+        """Boxes in the robot's frame."""
+        half = found.yaws / 2
+        quaternions = np.column_stack([np.zeros((len(found), 2)), np.sin(half), np.cos(half)])
+        colors = [_TRUTH_COLOR if truth else _rgb(int(index)) for index in found.class_indices]
+        labels = found.names if truth else _labels(found.names, found.scores)
+        boxes = self._rr.Boxes3D(
+            centers=found.centers, sizes=found.sizes, quaternions=quaternions, colors=colors, labels=labels,
+            show_labels=not truth,
+        )  # fmt: skip
+        self._log(f"{_BASE}/{'truth' if truth else 'detections'}", boxes)
+
+    def pose(self, pose: RigidTransform) -> None:
+        """Where the robot is, in the frame of its odometry."""
+        self._log(_BASE, self._rr.Transform3D(translation=pose.translation, mat3x3=pose.rotation))
+        place = (float(pose.translation[0]), float(pose.translation[1]))
+        if not self._path or np.hypot(place[0] - self._path[-1][0], place[1] - self._path[-1][1]) > 0.05:
+            self._path = [*self._path[-_MOST_PATH:], place]
+            line = np.column_stack([np.array(self._path), np.full(len(self._path), 0.02)])
+            self._log("world/path", self._rr.LineStrips3D([line], colors=[(255, 200, 80)], radii=0.02))
+
+    def number(self, name: str, value: float) -> None:
+        """A value to plot, such as latency/forward or speed/motors."""
+        self._log(name, self._rr.Scalars(value))
+
+    def text(self, name: str, text: str, warning: bool = False) -> None:
+        """A line in the log."""
+        level = self._rr.TextLogLevel.WARN if warning else self._rr.TextLogLevel.INFO
+        self._log(name, self._rr.TextLog(text, level=level))
+
+    def close(self) -> None:
+        """Writes what is left."""
+        self._stream.flush()
+        self._stream.disconnect()
+
+    def _log(self, name: str, archetype: Any) -> None:
+        self._stream.log(name, archetype)
+
+
+def _layout(blueprint: Any) -> Any:
+    plots = [
+        blueprint.TimeSeriesView(origin="latency", name="latency (ms)"),
+        blueprint.TimeSeriesView(origin="speed", name="speed (m/s) and stop"),
+        blueprint.TextLogView(origin="log", name="log"),
+    ]
+    return blueprint.Blueprint(
+        blueprint.Horizontal(
+            blueprint.Vertical(
+                blueprint.Spatial2DView(origin=_CAMERA, name="camera"), blueprint.Horizontal(*plots), row_shares=[2, 1]
+            ),
+            blueprint.Spatial3DView(origin="world", name="lidar"),
+        ),
+        collapse_panels=True,
+    )
+
+
+def _rgb(index: int) -> tuple[int, int, int]:
+    blue, green, red = class_color(index)
+    return red, green, blue
+
+
+def _labels(names: list[str], scores: NDArray[np.floating]) -> list[str]:
+    return [f"{name} {score:.2f}" for name, score in zip(names, scores.tolist(), strict=True)]
