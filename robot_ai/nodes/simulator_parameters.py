@@ -30,7 +30,10 @@ class SimulatorParameters:
         "auto", "what draws images; auto: egl, else osmesa, else rays, whichever works here", choices=RENDERERS
     )
     shadow_size: int = parameter(
-        _QUALITY.shadow_size, "edge of the shadow map, in pixels, such as 2048; 0: no shadows, which cost as much as the rest of the image without a GPU", minimum=0, maximum=8192
+        _QUALITY.shadow_size,
+        "edge of the shadow map, in pixels, such as 2048; 0: no shadows, which cost as much as the rest of the image without a GPU",
+        minimum=0,
+        maximum=8192,
     )
     antialiasing: int = parameter(
         0, "samples per pixel, with egl; 4 cost as much as the rest of the image without a GPU", minimum=0, maximum=16
