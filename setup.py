@@ -20,7 +20,7 @@ ONNX = [
 ]
 OPENVINO = ["openvino==2026.4.1"]
 # Enough to call a model server; the messages are our own (robot_ai/backends/serving/messages.py).
-SERVING = ["grpcio>=1.51", "protobuf>=3.20"]
+SERVING = ["grpcio>=1.51", "protobuf>=3.20", "orjson>=3.9"]
 # ROS 2 Jazzy from PyPI, x86-64 only; a robot has these from its distribution. rmw-fastrtps must be named.
 ROS = [
     "ros-jazzy-rclpy==7.1.6",
@@ -97,6 +97,7 @@ setup(
         *share("launch"),
         *share("config"),
         *share("models"),
+        *share("worlds"),
     ],
     python_requires=">=3.10",
     install_requires=[

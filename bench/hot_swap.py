@@ -1,45 +1,60 @@
 """Models swapped on a node that a camera feeds at 30 Hz: `python -m bench.hot_swap`.
 
-Every frame that the node took must be answered exactly once; the worst gap between two answers is reported beside the
-longest forward pass. Frames that come while a pass runs are skipped as stale, counted, as without a swap.
+Every frame that the node took must be answered exactly once. The gaps between two answers are measured without swaps
+first, then with them, since every camera and every forward pass has gaps of its own: what a swap may add is one forward
+pass. Frames that come while a pass runs are skipped as stale, counted, as without a swap. Meanwhile another service of
+the node is asked without end, and the node's memory is read after each round of the backends.
 """
 
 from __future__ import annotations
 
 import argparse
+import datetime
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle, islice, pairwise
 from pathlib import Path
+from typing import Any
 
 import rclpy
-from rcl_interfaces.srv import SetParametersAtomically
+from rcl_interfaces.srv import GetParameters, SetParametersAtomically
 from rclpy.context import Context
 from rclpy.experimental import EventsExecutor
 from rclpy.parameter import Parameter
 from vision_msgs.msg import Detection2DArray
 
-from bench.harness import Listener, Namespaced, Run, detector
-from bench.report import table
+from bench.harness import Listener, Namespaced, OtherLoad, Run, detector, resident_process
+from bench.report import machine, percentile, replace_measured, table
 from robot_ai.cli.processes import ProcessGroup
 from robot_ai.ros.environment import image_transport_environment
 
 BACKENDS = ("tensorflow", "litert", "onnx", "pytorch")
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "backends.md"
+QUIET = 5.0  # seconds without a swap, for comparison
 SETTLE = 1.0
 
 
 @dataclass
 class Swaps:
-    """What the swaps did: seconds until each was answered, and the reasons of those that were refused."""
+    """What the swaps did.
+
+    seconds: until each was answered. refused: the reasons of those that were. sizes: resident MiB of the node before
+    the first swap and after each round. began: monotonic time of the first. waits: seconds until another service
+    answered, while swaps went on. others: share of the machine that others used.
+    """
 
     seconds: list[float] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    sizes: list[float] = field(default_factory=list)
+    began: float = 0.0
+    waits: list[float] = field(default_factory=list)
+    others: float = 0.0
 
 
 class Session:
@@ -50,16 +65,17 @@ class Session:
         self.environment = {"ROS_DOMAIN_ID": domain, "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
         self.environment |= image_transport_environment()
         made = detector("pytorch", threads=threads)
-        node = Namespaced(made.name, made.module, made.parameters, self.namespace)
-        self.group = ProcessGroup([node], folder, self.environment)
+        self.node = Namespaced(made.name, made.module, made.parameters, self.namespace)
+        self.group = ProcessGroup([self.node], folder, self.environment)
         self.run = Run()
         self.context = Context()
         rclpy.init(context=self.context, domain_id=int(domain))
         self.listener = Listener(self.context, self.run, self.namespace, Detection2DArray)
         self.executor = EventsExecutor(context=self.context)
         self.executor.add_node(self.listener)
-        service = f"{self.namespace}/camera_detector/set_parameters_atomically"
-        self.client = self.listener.create_client(SetParametersAtomically, service)
+        services = f"{self.namespace}/camera_detector"
+        self.client = self.listener.create_client(SetParametersAtomically, f"{services}/set_parameters_atomically")
+        self.other = self.listener.create_client(GetParameters, f"{services}/get_parameters")
 
     def spin_until(self, condition: Callable[[], object], timeout: float = 60.0) -> None:
         """Listens until the condition holds."""
@@ -75,24 +91,43 @@ class Session:
         self.spin_until(lambda: time.monotonic() > end)
 
     def swap(self, backend: str, swaps: Swaps) -> None:
-        """Asks for another backend and waits for the answer."""
+        """Asks for another backend, and for something else again and again until that is answered."""
         started = time.monotonic()
         parameter = Parameter("backend", value=backend).to_parameter_msg()
         future = self.client.call_async(SetParametersAtomically.Request(parameters=[parameter]))
-        self.spin_until(future.done)
+        asked, other = 0.0, None
+
+        def answered() -> bool:
+            nonlocal asked, other
+            if other is not None and other.done():
+                swaps.waits.append(time.monotonic() - asked)
+                other = None
+            if other is None and time.monotonic() - asked > 0.05:
+                asked, other = time.monotonic(), self.other.call_async(GetParameters.Request(names=["backend"]))
+            return bool(future.done())
+
+        self.spin_until(answered)
         swaps.seconds.append(time.monotonic() - started)
         if not future.result().result.successful:
             swaps.refused.append(future.result().result.reason)
 
     def feed(self, rate: float, count: int) -> Swaps:
-        """Swaps `count` times while a camera sends; ends when all that was sent is answered or counted."""
+        """Feeds the node, at first alone, then with so many swaps; returns when every frame is answered or counted."""
         swaps = Swaps()
+        process = resident_process(self.node)
         command = [sys.executable, "-m", "bench.camera", "--namespace", self.namespace, "--frames", "1000000"]
         with subprocess.Popen([*command, "--rate", str(rate)], env={**os.environ, **self.environment}) as camera:
             self.spin_until(lambda: len(self.run.arrivals) > 10)
-            for backend in islice(cycle(BACKENDS), count):
+            load = OtherLoad()
+            self.spin(QUIET)
+            swaps.began = time.monotonic()
+            swaps.sizes.append(process.memory_info().rss / 2**20)
+            for number, backend in enumerate(islice(cycle(BACKENDS), count), 1):
                 self.swap(backend, swaps)
                 self.spin(SETTLE)
+                if number % len(BACKENDS) == 0:
+                    swaps.sizes.append(process.memory_info().rss / 2**20)
+            swaps.others = load.share()
             camera.terminate()
         self.spin(2.5)  # the node reports once a second
         return swaps
@@ -104,24 +139,43 @@ class Session:
         rclpy.try_shutdown(context=self.context)
 
 
+def gaps(arrivals: Sequence[float]) -> list[float]:
+    """Milliseconds between two answers."""
+    return [1e3 * (later - earlier) for earlier, later in pairwise(arrivals)]
+
+
 def report(run: Run, swaps: Swaps) -> str:
-    """The table."""
-    gaps = [later - earlier for earlier, later in pairwise(run.arrivals)]
-    columns = {
+    """The tables."""
+    alone = gaps([time for time in run.arrivals[5:] if time < swaps.began])
+    during = gaps([time for time in run.arrivals if time >= swaps.began])
+    frames: dict[str, Any] = {
         "Swaps": len(swaps.seconds),
         "Refused": len(swaps.refused),
-        "Seconds per swap (median)": statistics.median(swaps.seconds),
-        "Received": run.values["frames received"],
+        "Frames received": run.values["frames received"],
         "Answered": run.values["frames published"],
         "Answers heard": len(run.arrivals),
         "Failed": run.values["frames dropped: failed"],
         "Stale": run.values["frames dropped: stale"],
         "Lost before arrival": run.values["frames lost before arrival"],
-        "Median gap (ms)": statistics.median(gaps) * 1e3,
-        "Worst gap (ms)": max(gaps) * 1e3,
-        "Forward p95 (ms)": run.values["forward p95 (ms)"],
     }
-    return "\n".join([table(list(columns), [list(columns.values())]), *swaps.refused])
+    times = [
+        ["without a swap", statistics.median(alone), percentile(alone, 99), max(alone), "-", "-", "-"],
+        [
+            "with swaps",
+            statistics.median(during),
+            percentile(during, 99),
+            max(during),
+            run.values["forward p95 (ms)"],
+            statistics.median(swaps.seconds),
+            1e3 * max(swaps.waits),
+        ],
+    ]
+    header = ["", "Median gap (ms)", "p99", "Worst", "Forward p95 (ms)", "Swap (s, median)", "Longest wait for another "
+              "service (ms)"]  # fmt: skip
+    sizes = [[*(round(size) for size in swaps.sizes)]]
+    rounds = ["MiB before", *(f"round {number}" for number in range(1, len(swaps.sizes)))]
+    parts = [table(list(frames), [list(frames.values())]), table(header, times), table(rounds, sizes), *swaps.refused]
+    return "\n\n".join(parts)
 
 
 def main() -> int:
@@ -130,6 +184,7 @@ def main() -> int:
     parser.add_argument("--swaps", type=int, default=20)
     parser.add_argument("--rate", type=float, default=30.0, help="frames per second (30)")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of each backend (1)")
+    parser.add_argument("--write", action="store_true", help="write the tables into docs/backends.md")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         session = Session(arguments.threads, Path(folder))
@@ -137,7 +192,12 @@ def main() -> int:
             session.spin_until(lambda: session.run.values)
             swaps = session.feed(arguments.rate, arguments.swaps)
         session.close()
-    print(report(session.run, swaps))
+    measured = report(session.run, swaps)
+    command = " ".join(["python -m bench.hot_swap", *sys.argv[1:]])
+    head = f"{machine()}. {datetime.date.today().isoformat()}, `{command}`, other load {swaps.others:.0%}."
+    print(f"{head}\n\n{measured}")
+    if arguments.write:
+        PAGE.write_text(replace_measured(PAGE.read_text(encoding="utf-8"), f"{head}\n\n{measured}"), encoding="utf-8")
     values = session.run.values
     whole = int(values["frames published"]) == len(session.run.arrivals) and values["frames dropped: failed"] == "0"
     return 0 if whole and not swaps.refused else 1

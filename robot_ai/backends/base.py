@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from robot_ai.backends import interpreter
 from robot_ai.backends.errors import BackendError, InferenceError
 from robot_ai.backends.options import Options
 from robot_ai.backends.protocol import Tensors, TensorSpec
@@ -48,6 +49,8 @@ class FrameworkBackend(ABC):
         # The batch that the artifact is fixed to; None when it takes any.
         self._batch: int | None = None
         self._is_open = False
+        # Whether the model's objects refer to one another, so that letting go of it frees nothing by itself.
+        self._is_cyclic = False
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
@@ -101,6 +104,15 @@ class FrameworkBackend(ABC):
         """Lets go of the model; may be called again, and before `load`."""
         self._is_open = False
         self._release()
+        if self._is_cyclic:
+            self._is_cyclic = False
+            interpreter.closed_cyclic()
+
+    def _opens_cyclic(self) -> None:
+        """To be called by `_open`, after the framework was imported and before its objects are made."""
+        if not self._is_cyclic:
+            self._is_cyclic = True
+            interpreter.opened_cyclic()
 
     @abstractmethod
     def _open(self, request: LoadRequest) -> None:

@@ -5,7 +5,6 @@ No client package is needed, only grpcio and protobuf, and for HTTP nothing.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from robot_ai.backends.serving.errors import (
 )
 from robot_ai.backends.serving.grpc_link import GrpcLink
 from robot_ai.backends.serving.http_link import Answer, HttpLink, read_json
+from robot_ai.backends.serving.json_text import write_json
 from robot_ai.backends.serving.kserve_tensors import (
     DATATYPES,
     PACKAGE,
@@ -233,12 +233,12 @@ class HttpClient:
                 tensor["parameters"] = {"binary_data_size": array.nbytes}
                 pieces.append(np.ascontiguousarray(array).data.cast("B"))
             else:
-                tensor["data"] = array.ravel().tolist()
+                tensor["data"] = array.ravel()
             content["inputs"].append(tensor)
         for name in outputs:
             parameters = {"parameters": {"binary_data": True}} if binary else {}
             content["outputs"].append({"name": name, **parameters})
-        header = json.dumps(content, separators=(",", ":")).encode()
+        header = write_json(content)
         headers = {"Content-Type": "application/octet-stream" if binary else "application/json"}
         if binary:
             headers[LENGTH_HEADER] = str(len(header))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import importlib
 from collections.abc import Callable, Mapping
-from importlib import util
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,14 @@ from numpy.typing import NDArray
 from robot_ai.backends.base import FrameworkBackend, LoadRequest
 from robot_ai.backends.errors import ArtifactLoadError, BackendOptionError, DeviceError
 from robot_ai.backends.protocol import Tensors, TensorSpec
-from robot_ai.backends.support import bind_tensors, check_precision, import_framework, parse_device, weights_file
+from robot_ai.backends.support import (
+    bind_tensors,
+    check_precision,
+    import_framework,
+    is_importable,
+    parse_device,
+    weights_file,
+)
 
 Convert = Callable[[NDArray[Any]], NDArray[Any]]
 
@@ -63,6 +69,7 @@ class LiteRTBackend(FrameworkBackend):
         library, delegate_options = options.text("delegate"), options.mapping("delegate_options")
         delegates = [_load_delegate(runtime, library, delegate_options, request.card.directory)] if library else None
         resolver = runtime.OpResolverType.AUTO if xnnpack else runtime.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        self._device = Path(library).name if library else "cpu"
         try:
             self._interpreter = runtime.Interpreter(
                 model_path=str(path),
@@ -73,10 +80,12 @@ class LiteRTBackend(FrameworkBackend):
             self._interpreter.allocate_tensors()
             inputs, outputs = _details(self._interpreter)
         except Exception as error:
+            # A delegate that does not take the graph is an error without a word.
+            reason = str(error) or "it gives no reason; it may not take tensors of a free size"
             raise ArtifactLoadError(
-                f"{path} cannot be loaded by LiteRT: {error}. Restore it, or export it again with built-in operations"
+                f"{path} cannot be loaded by LiteRT on {self._device}: {reason}. Restore it, or export it again with "
+                "built-in operations and a batch of one"
             ) from error
-        self._device = Path(library).name if library else "cpu"
         self._bind(request, inputs, outputs)
 
     def _bind(self, request: LoadRequest, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> None:
@@ -105,9 +114,8 @@ class LiteRTBackend(FrameworkBackend):
 
 def _import_runtime() -> Any:
     """The interpreter's module, of the package that is installed."""
-    package = "ai_edge_litert"
-    if util.find_spec(package) is None and util.find_spec("tflite_runtime") is not None:
-        package = "tflite_runtime"
+    packages = LiteRTBackend.framework
+    package = next(filter(is_importable, packages), packages[0])
     import_framework(package, LiteRTBackend.name)
     return importlib.import_module(f"{package}.interpreter")
 
@@ -121,11 +129,14 @@ def _load_delegate(runtime: Any, library: str, options: Mapping[str, Any], card:
             "absolute path outside the model's directory: a model must not bring code"
         )
     try:
-        ctypes.CDLL(library)  # first by itself: the runtime prints a traceback of its own when this fails
+        # First by itself: the runtime prints a traceback of its own when any of these fails.
+        plugin = ctypes.CDLL(library)
+        for function in ("tflite_plugin_create_delegate", "tflite_plugin_destroy_delegate"):
+            getattr(plugin, function)
         return runtime.load_delegate(library, dict(options))
     except (OSError, ValueError, AttributeError) as error:
         raise DeviceError(
-            f"delegate {library} cannot be loaded: {error}. Install it, connect its device, or remove the option "
+            f"delegate {library} cannot be loaded: {' '.join(str(error).split())}. Install it, connect its device, or remove the option "
             "'delegate' to run on the CPU"
         ) from error
 

@@ -11,6 +11,7 @@ import yaml
 from numpy.typing import NDArray
 
 from robot_ai.backends.errors import BackendOptionError, VerificationError
+from robot_ai.backends.interpreter import beside_frames
 from robot_ai.backends.protocol import Backend
 from robot_ai.backends.registry import create
 from robot_ai.backends.support import check_outputs, zeros_for
@@ -44,8 +45,13 @@ def load_backend(choice: BackendChoice) -> tuple[ModelCard, Backend]:
     """Finds the card, loads its artifact, warms it up and verifies it.
 
     The card returned holds the chosen artifact alone. Raises a ModelError, ModelCardError, GoldenSampleError or
-    BackendError that says what is wrong and what to do; then nothing stays loaded.
+    BackendError that says what is wrong and what to do; then nothing stays loaded. Another model may serve meanwhile.
     """
+    with beside_frames():
+        return _load(choice)
+
+
+def _load(choice: BackendChoice) -> tuple[ModelCard, Backend]:
     backend = create(backend_of(choice.backend))
     card = ModelCard.load(find_model(choice.model), backends=[choice.backend])
     card = card.select(choice.backend, choice.precision, parse_options(choice.options))

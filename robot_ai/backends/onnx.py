@@ -12,7 +12,14 @@ from robot_ai.backends.errors import ArtifactLoadError, BackendOptionError, Devi
 from robot_ai.backends.onnx_file import onnx_file
 from robot_ai.backends.options import Options
 from robot_ai.backends.protocol import Tensors, TensorSpec
-from robot_ai.backends.support import bind_tensors, check_precision, choose_device, import_framework, weights_path
+from robot_ai.backends.support import (
+    bind_tensors,
+    check_precision,
+    choose_device,
+    fed_as,
+    import_framework,
+    weights_path,
+)
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 # Providers that compute on a CUDA device and take its number.
@@ -81,11 +88,7 @@ class OnnxBackend(FrameworkBackend):
         own = {spec.name: spec for spec in own_inputs}
         for spec in self._inputs:
             taken = own[names.inputs[spec.name]]
-            if np.dtype(taken.dtype).kind != np.dtype(spec.dtype).kind:
-                raise ArtifactLoadError(
-                    f"{request.artifact.path} takes {taken}; the card says {spec}. Correct 'inputs'"
-                )
-            self._feeds[spec.name] = (taken.name, np.dtype(taken.dtype))
+            self._feeds[spec.name] = (taken.name, fed_as(spec, taken, request.artifact))
             self._batch = taken.shape[0]
         self._fetches = dict(names.outputs)
         self._binding = session.io_binding()

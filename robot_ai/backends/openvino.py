@@ -12,7 +12,14 @@ from robot_ai.backends.base import FrameworkBackend, LoadRequest
 from robot_ai.backends.errors import ArtifactLoadError, DeviceError
 from robot_ai.backends.onnx_file import onnx_file
 from robot_ai.backends.protocol import Tensors, TensorSpec
-from robot_ai.backends.support import bind_tensors, check_precision, import_framework, parse_device, weights_path
+from robot_ai.backends.support import (
+    bind_tensors,
+    check_precision,
+    fed_as,
+    import_framework,
+    parse_device,
+    weights_path,
+)
 
 # What a device must be able to do, by precision, and the hint for it.
 CAPABILITIES = {"float32": "FP32", "float16": "FP16", "bfloat16": "BF16"}
@@ -90,11 +97,7 @@ class OpenVINOBackend(FrameworkBackend):
         for spec in self._inputs:
             index = [own.name for own in own_inputs].index(names.inputs[spec.name])
             taken = own_inputs[index]
-            if np.dtype(taken.dtype).kind != np.dtype(spec.dtype).kind:
-                raise ArtifactLoadError(
-                    f"{request.artifact.path} takes {taken}; the card says {spec}. Correct 'inputs'"
-                )
-            self._feeds[spec.name] = (index, np.dtype(taken.dtype))
+            self._feeds[spec.name] = (index, fed_as(spec, taken, request.artifact))
             self._batch = taken.shape[0]
         places = {own.name: index for index, own in enumerate(own_outputs)}
         self._fetches = {name: places[own] for name, own in names.outputs.items()}

@@ -29,9 +29,12 @@ from robot_ai.backends.support import (
 )
 from robot_ai.backends.torch_archives import check_exported, check_torchscript
 from robot_ai.backends.torch_device import Cpu, CudaGpu, TorchDevice
+from robot_ai.backends.torch_process import forget_programs
 from robot_ai.models.card import Artifact
 
 EXPORTED, TORCHSCRIPT, WEIGHTS = (".pt2",), (".pt", ".pth", ".ts", ".torchscript"), (".safetensors",)
+
+HALVES = ("float16", "bfloat16")
 
 OPTIONS = {
     "compile": "whether torch.compile compiles the network, which takes a C++ compiler and a minute (false)",
@@ -43,9 +46,9 @@ OPTIONS = {
 class PyTorchBackend(FrameworkBackend):
     """Runs a network on the CPU or one CUDA GPU.
 
-    The network takes an image as (B, 3, H, W). With the artifact's layout NHWC the batch is passed as a view in
-    channels-last memory, without a copy. It returns a dict of tensors with the card's output names, or tensors alone,
-    which are taken in the card's order.
+    The network takes an image as (B, 3, H, W), pillars as (B, C, H, W). With the artifact's layout NHWC the batch is
+    passed as a view in channels-last memory, without a copy. It returns a dict of tensors with the card's output names,
+    or tensors alone, which are taken in the card's order.
     """
 
     name = "pytorch"
@@ -61,7 +64,7 @@ class PyTorchBackend(FrameworkBackend):
         self._artifact = Artifact()
         self._is_nhwc = self._is_channels_last = False
         self._threads = 0
-        # What the weights are cast to, and what an exported graph is told to compute in, if not what they are.
+        # What the image is cast to, and what an exported graph is told to compute in, if not what they are.
         self._cast: Any = None
         self._autocast: Any = None
 
@@ -83,8 +86,9 @@ class PyTorchBackend(FrameworkBackend):
         gpu = choose_device(request.device, torch.cuda.device_count() if torch.cuda.is_available() else 0, self.title)
         self._where = Cpu(torch) if gpu is None else CudaGpu(torch, gpu)
         self._device, self._threads, self._artifact = str(self._where.device), request.threads, artifact
-        precision = check_precision(request.precision, artifact, self._computed(), f"{self.title} on {self._device}")
         path = weights_file(artifact, self.name, [*WEIGHTS, *EXPORTED, *TORCHSCRIPT])
+        computed = self._computed(path.suffix in WEIGHTS or artifact.precision == "float32")
+        precision = check_precision(request.precision, artifact, computed, f"{self.title} on {self._device}")
         self._is_nhwc = request.card.input_for(self.name).layout == "NHWC"
         self._is_channels_last = options.flag("channels_last", self._is_nhwc)
         self._batch = options.integer("batch", 0, 4096) or None
@@ -97,24 +101,31 @@ class PyTorchBackend(FrameworkBackend):
         self._compute_in(precision, module if path.suffix in WEIGHTS else None)
         self._module = torch.compile(module) if options.flag("compile", False) else module
 
-    def _computed(self) -> list[str]:
-        """The precisions that the device computes in."""
+    def _computed(self, free: bool) -> list[str]:
+        """The precisions that the device computes in; a graph that is not `free` keeps the one it was exported in."""
         torch = self._torch
+        if not free:
+            return []
         if self._device == "cpu":
             fp16 = torch.ops.mkldnn._is_mkldnn_fp16_supported()
             return ["float32", "bfloat16", *(["float16"] if fp16 else [])]
         return ["float32", "float16", *(["bfloat16"] if torch.cuda.is_bf16_supported() else [])]
 
     def _compute_in(self, precision: str, weights: Any) -> None:
-        """Casts a network of Python's once; an exported one has its dtypes in the graph, and is cast on the way."""
-        if precision in (self._artifact.precision, "float32"):
+        """Casts a network of Python's once; an exported one has its dtypes in the graph, and is cast on the way.
+
+        What was exported in float16 takes its image in float16; a `.pt2` file says so itself.
+        """
+        if precision not in HALVES:
             return
         dtype = getattr(self._torch, precision)
         if weights is not None:
             weights.to(dtype)
             self._cast = dtype
-        else:
+        elif precision != self._artifact.precision:
             self._autocast = dtype
+        elif self._cast is None:
+            self._cast = dtype
 
     def _read(self, path: Path) -> Any:
         """The network on its device, ready for inference. Raises ArtifactLoadError."""
@@ -147,13 +158,17 @@ class PyTorchBackend(FrameworkBackend):
 
     def _read_exported(self, path: Path) -> Any:
         assert self._where is not None
+        import_framework("torch.export", self.name)
+        import_framework("torch._dynamo", self.name)
+        self._opens_cyclic()
         check_exported(self._torch, path)
         program = self._torch.export.load(str(path))
         given = [node for node in program.graph.nodes if node.name in program.graph_signature.user_inputs]
         if len(given) != 1:
             raise ArtifactLoadError(f"{path} takes {len(given)} inputs; expected the image alone. Export it again")
-        size = given[0].meta["val"].shape[0]
-        self._batch = size if isinstance(size, int) else self._batch
+        image = given[0].meta["val"]
+        self._batch = image.shape[0] if isinstance(image.shape[0], int) else self._batch
+        self._cast = image.dtype
         # Guards are Python code from the file; the shapes that they hold to are checked by `infer`.
         return program.module(check_guards=False).to(self._where.device)
 
@@ -180,5 +195,7 @@ class PyTorchBackend(FrameworkBackend):
 
     def _release(self) -> None:
         self._module = None
+        if self._is_cyclic:
+            forget_programs()
         if self._where is not None:
             self._where.release()

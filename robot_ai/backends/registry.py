@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import metadata, util
+from importlib import metadata
 from typing import Any, cast
 
 from robot_ai.backends.errors import BackendImportError, UnknownBackendError
 from robot_ai.backends.protocol import Backend
+from robot_ai.backends.support import is_importable
 
 GROUP = "robot_ai.backends"
 
@@ -81,13 +82,5 @@ def _inspect(name: str, points: list[metadata.EntryPoint]) -> BackendInfo:
     if framework is None:
         return BackendInfo(name, installed=True, framework=None, reference=reference)
     modules = (framework,) if isinstance(framework, str) else tuple(framework)
-    there = [module for module in modules if _is_importable(module)]
+    there = [module for module in modules if is_importable(module)]
     return BackendInfo(name, bool(there), (there or modules)[0], reference)
-
-
-def _is_importable(module: str) -> bool:
-    """Whether a module can be found; it is not imported."""
-    try:
-        return util.find_spec(module) is not None
-    except (ImportError, ValueError):  # an import hook that refuses it, a module without a spec
-        return False

@@ -67,7 +67,7 @@ class StubBackend:
         time.sleep(float(options.get("load_delay", 0)))
         if options.get("fail_load", False):
             raise ArtifactLoadError("the stub was told to fail by its option 'fail_load'")
-        image = card.input_for("stub")
+        image = card.image_for("stub")
         self._layout = image.layout
         self._threshold = float(options.get("threshold", 200))
         self._class_index = int(options.get("class_index", 0))

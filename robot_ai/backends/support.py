@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import util
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from robot_ai.backends import interpreter
 from robot_ai.backends.errors import (
     ArtifactLoadError,
     DeviceError,
@@ -26,10 +29,20 @@ from robot_ai.models.card import Artifact, ModelCard
 Forward = Callable[[Tensors], Mapping[str, NDArray[np.generic]]]
 
 
+def is_importable(module: str) -> bool:
+    """Whether a module can be found; it is not imported."""
+    try:
+        return util.find_spec(module) is not None
+    except (ImportError, ValueError):  # an import hook that refuses it, a module without a spec
+        return False
+
+
 def import_framework(module: str, backend: str) -> ModuleType:
     """Imports a framework. Raises MissingFrameworkError, which names the pip extra."""
+    is_new = module not in sys.modules
+    interpreter.preload(module)
     try:
-        return importlib.import_module(module)
+        found = importlib.import_module(module)
     except (ImportError, OSError) as error:  # OSError: a shared library of PyTorch's that does not load
         if isinstance(error, ModuleNotFoundError) and error.name == module:
             problem = "is not installed"
@@ -39,6 +52,9 @@ def import_framework(module: str, backend: str) -> ModuleType:
             f"backend '{backend}' needs the Python package '{module}', which {problem}. "
             f"Install it with: pip install 'robot_ai[{backend}]'"
         ) from error
+    if is_new:
+        interpreter.imported()
+    return found
 
 
 def parse_device(device: str) -> tuple[str, int | None]:
@@ -203,6 +219,14 @@ def _check_own_input(spec: TensorSpec, own: TensorSpec, where: str) -> None:
         )
 
 
+def fed_as(spec: TensorSpec, own: TensorSpec, artifact: Artifact) -> np.dtype[Any]:
+    """The dtype in which an artifact takes the card's input. Raises ArtifactLoadError unless both are of one kind."""
+    dtype = np.dtype(own.dtype)
+    if dtype.kind != np.dtype(spec.dtype).kind:
+        raise ArtifactLoadError(f"{artifact.path} takes {own}; the card says {spec}. Correct 'inputs'")
+    return dtype
+
+
 def name_outputs(found: Any, specs: Sequence[TensorSpec], artifact: Artifact) -> dict[str, Any]:
     """Names what a network of Python's gives: a mapping by its keys, tensors alone by their place, from "0".
 
@@ -211,7 +235,7 @@ def name_outputs(found: Any, specs: Sequence[TensorSpec], artifact: Artifact) ->
     if isinstance(found, Mapping):
         own = dict(found)
     else:
-        own = {str(place): tensor for place, tensor in enumerate(_flat(found))}
+        own = {str(place): tensor for place, tensor in enumerate(flat(found))}
         if not any(spec.name in artifact.tensors for spec in specs) and len(own) == len(specs):
             return dict(zip((spec.name for spec in specs), own.values(), strict=True))
     names = {spec.name: artifact.own_name(spec.name) for spec in specs}
@@ -224,10 +248,11 @@ def name_outputs(found: Any, specs: Sequence[TensorSpec], artifact: Artifact) ->
     return {name: own[given] for name, given in names.items()}
 
 
-def _flat(found: Any) -> Iterator[Any]:
+def flat(found: Any) -> Iterator[Any]:
+    """The tensors of lists and tuples, however nested, in order."""
     if isinstance(found, list | tuple):
         for item in found:
-            yield from _flat(item)
+            yield from flat(item)
     else:
         yield found
 

@@ -68,6 +68,7 @@ class TensorFlowBackend(FrameworkBackend):
     def _open(self, request: LoadRequest) -> None:
         artifact = request.artifact
         self._tf = tf = import_tensorflow()
+        self._opens_cyclic()
         gpus = tf.config.list_physical_devices("GPU")
         gpu = choose_device(request.device, len(gpus), self.title)
         self._device, self._place = ("cpu", "/CPU:0") if gpu is None else (f"cuda:{gpu}", f"/GPU:{gpu}")

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from robot_ai.backends.errors import ArtifactLoadError, MissingFrameworkError
+from robot_ai.backends.errors import ArtifactLoadError
 from robot_ai.backends.support import import_framework
 
 NAME = "tensorflow"
@@ -25,12 +25,7 @@ def import_tensorflow() -> Any:
     _check_keras(os.environ.get("KERAS_BACKEND", NAME))
     with _quiet():
         tf = import_framework("tensorflow", NAME)
-        try:
-            keras = importlib.import_module("keras")
-        except ImportError as error:
-            raise MissingFrameworkError(
-                f"backend '{NAME}' cannot import Keras ({error}). Install it with: pip install 'robot_ai[{NAME}]'"
-            ) from error
+        keras = import_framework("keras", NAME)
     _check_keras(keras.backend.backend())
     return tf
 

@@ -5,7 +5,6 @@ Neither TensorFlow nor tensorflow-serving-api is needed here, only grpcio and pr
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from robot_ai.backends.serving.errors import (
 )
 from robot_ai.backends.serving.grpc_link import GrpcLink
 from robot_ai.backends.serving.http_link import HttpLink, read_json
+from robot_ai.backends.serving.json_text import write_json
 from robot_ai.backends.serving.messages import build_messages
 from robot_ai.backends.serving.options import LATEST, Endpoint, ServerOptions, choice, meanings, option, text
 from robot_ai.backends.serving.protocol import Arrays, Described, DescribedTensor, ModelClient
@@ -180,9 +180,9 @@ class RestClient:
         """The verb predict, in columns; the outputs have the dtypes of the signature."""
         content = {
             "signature_name": self._options.signature,
-            "inputs": {name: array.tolist() for name, array in inputs.items()},
+            "inputs": dict(inputs),
         }
-        body = json.dumps(content, separators=(",", ":")).encode()
+        body = write_json(content)
         answer = self._link.request(
             "POST", f"{self._chosen}:predict", timeout, [body], {"Content-Type": "application/json"}
         )

@@ -65,7 +65,8 @@ class CudaGpu:
 
     def _stage(self, host: Any) -> Any:
         """Copies the batch into page-locked memory that is kept; the last pass has read it, or it would not be over."""
-        if self._staging is None or len(self._staging) < len(host):
+        kept = self._staging
+        if kept is None or len(kept) < len(host) or (kept.shape[1:], kept.dtype) != (host.shape[1:], host.dtype):
             self._staging = self._torch.empty(host.shape, dtype=host.dtype, pin_memory=True)
         staged = self._staging[: len(host)]
         staged.copy_(host)

@@ -104,7 +104,8 @@ def _microcontroller(context: LaunchContext) -> list[Action]:
     if not (_is_on(BRIDGE.role, context) and _is_on("simulated_mcu", context)):
         return []
     port = context.launch_configurations[f"{BRIDGE.role}.udp_port"] or str(BRIDGE.executable.specs["udp_port"].default)
-    command = [sys.executable, "-m", "robot_ai.cli.simulated_mcu", "--udp", port]
+    namespace = context.launch_configurations["namespace"]
+    command = [sys.executable, "-m", "robot_ai.cli.simulated_mcu", "--udp", port, "--namespace", namespace]
     return [ExecuteProcess(cmd=command, name="simulated_mcu", output="screen")]
 
 

@@ -120,8 +120,8 @@ TOPICS = {
 }
 
 
-# Where the motors take their commands from when the bridge's watchdog stands between them and the driver.
-GUARDED = {"motors": "mcu/cmd_vel"}
+# With the bridge between driver and motors, the simulated robot obeys its simulated microcontroller alone.
+GUARDED = {"motors": "mcu/motors"}
 OWN_TF = (("/tf", "tf"), ("/tf_static", "tf_static"))
 
 

@@ -5,25 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from robot_ai.nodes.camera_detector_parameters import CameraDetectorParameters
-from robot_ai.nodes.detection_fusion_parameters import DetectionFusionParameters
-from robot_ai.nodes.follow_and_avoid_parameters import FollowAndAvoidParameters
-from robot_ai.nodes.image_source_parameters import ImageSourceParameters
-from robot_ai.nodes.lidar_detector_parameters import LidarDetectorParameters
-from robot_ai.nodes.micro_ros_bridge_parameters import MicroRosBridgeParameters
-from robot_ai.nodes.simulator_parameters import SimulatorParameters
+from robot_ai.bringup.table import EXECUTABLES
 from robot_ai.perception.encodings import ENCODINGS
 from robot_ai.ros.parameter_spec import markdown_table
 
-NODES = {
-    "camera_detector": CameraDetectorParameters,
-    "lidar_detector": LidarDetectorParameters,
-    "detection_fusion": DetectionFusionParameters,
-    "follow_and_avoid": FollowAndAvoidParameters,
-    "image_source": ImageSourceParameters,
-    "micro_ros_bridge": MicroRosBridgeParameters,
-    "simulator": SimulatorParameters,
-}
 PAGE = "parameters.md"
 
 
@@ -53,8 +38,8 @@ def parameters_page() -> str:
         "A value that is refused leaves everything as it was, and the answer says why. *When unconfigured* means: run "
         "`ros2 lifecycle set <node> deactivate` and `cleanup`, set the parameter, then `configure` and `activate`.\n",
     ]
-    for node, parameters in NODES.items():
-        parts += [f"## {node}\n", markdown_table(parameters)]
+    for name, executable in sorted(EXECUTABLES.items()):
+        parts += [f"## {name}\n", markdown_table(executable.parameters)]
     parts += [
         "## QoS of the subscriptions to images, clouds and scans\n",
         "| Parameter | Default | Accepted |\n|---|---|---|\n"

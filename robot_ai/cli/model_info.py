@@ -16,6 +16,7 @@ from robot_ai.models.artifacts import Artifact, check_file, checksum
 from robot_ai.models.card import CARD_FILE, ModelCard
 from robot_ai.models.errors import ModelCardError
 from robot_ai.models.find import find_model
+from robot_ai.models.specs import ModelInput, PillarInput
 
 METADATA_SHOWN = 100  # characters
 
@@ -51,14 +52,12 @@ def _show_file(path: Path) -> int:
 
 def _show_card(directory: Path) -> int:
     card = ModelCard.load(directory, backends=())
-    image, thresholds = card.inputs[0], card.thresholds
+    thresholds = card.thresholds
     print(f"{card.name} {card.version}: {card.task}, {len(card.labels)} classes, {card.license}")
     print(f"  {directory}\n  source  {card.source}")
     shown = ", ".join(card.labels[:5])
     print(f"  labels  {shown}{', …' if len(card.labels) > 5 else ''}")
-    border = f" on {image.pad_value}" if image.resize == "letterbox" else ""
-    print(f"  input   {image.tensor}, {image.layout}, {image.color}, {image.resize}{border}")
-    print(f"          (pixel - {_numbers(image.mean)}) / {_numbers(image.std)}")
+    _show_input(card.inputs[0])
     for spec in card.outputs:
         print(f"  output  {spec}")
     options = ", ".join(f"{key}: {value}" for key, value in card.decoder.options.items())
@@ -74,6 +73,15 @@ def _show_card(directory: Path) -> int:
     else:
         print(f"  golden sample  {card.golden.path.name}, {_size(card.golden.path)}, checksum right")
     return 1 if any(faults) else 0
+
+
+def _show_input(given: ModelInput) -> None:
+    if isinstance(given, PillarInput):
+        print(f"  input   {given.tensor}, {given.layout}, pillars of {given.cell:g} m, {given.channels} channels")
+        return
+    border = f" on {given.pad_value}" if given.resize == "letterbox" else ""
+    print(f"  input   {given.tensor}, {given.layout}, {given.color}, {given.resize}{border}")
+    print(f"          (pixel - {_numbers(given.mean)}) / {_numbers(given.std)}")
 
 
 def _show_artifact(card: ModelCard, key: str, artifact: Artifact, checked: dict[Path, str]) -> bool:

@@ -7,8 +7,10 @@ What it does it says in lines on stdout; `unplug` and `plug` on stdin pull the c
 from __future__ import annotations
 
 import argparse
+import contextlib
 import itertools
 import select
+import signal
 import struct
 import sys
 import time
@@ -42,8 +44,9 @@ class McuError(RobotAIError):
 class McuNode:
     """A micro-ROS node: entities by topic, each confirmed by the agent as rmw_microxrcedds waits for it."""
 
-    def __init__(self, runner: ClientRunner, name: str) -> None:
+    def __init__(self, runner: ClientRunner, name: str, namespace: str = "") -> None:
         self.runner = runner
+        self._prefix = f"rt/{namespace.strip('/')}/" if namespace.strip("/") else "rt/"
         self.handlers: dict[int, Callable[[bytes], None]] = {}
         self._numbers: defaultdict[str, Iterator[int]] = defaultdict(itertools.count)
         self._confirm(f"node {name}", runner.client.create_participant(0, name, _AGENT_DOMAIN, time.monotonic()))
@@ -77,7 +80,7 @@ class McuNode:
         package, name = kind.split("/")
         dds_type = f"{package}::msg::dds_::{name}_"
         client = self.runner.client
-        self._confirm(topic, client.create_topic(number, f"rt/{topic}", dds_type, 0, time.monotonic()))
+        self._confirm(topic, client.create_topic(number, f"{self._prefix}{topic}", dds_type, 0, time.monotonic()))
         return number
 
     def _confirm(self, what: str, request_id: int) -> None:
@@ -90,7 +93,9 @@ class McuNode:
 class SimulatedMcu:
     """The application: heartbeats out; commands, stop, the host's heartbeat and detections in; a stop of its own."""
 
-    def __init__(self, link: Link, say: Callable[[str], None], key: bytes = b"\xab\x01\x02\x03") -> None:
+    def __init__(
+        self, link: Link, say: Callable[[str], None], key: bytes = b"\xab\x01\x02\x03", namespace: str = ""
+    ) -> None:
         self.node: McuNode | None = None
         self.speed = 0.0
         self.turn = 0.0
@@ -99,6 +104,7 @@ class SimulatedMcu:
         self.detections = 0
         self._say = say
         self._key = key
+        self._namespace = namespace
         self._runner = ClientRunner(XrceClient(key), link)
         self._heartbeat = 0
         self._motors = 0
@@ -118,7 +124,7 @@ class SimulatedMcu:
         if not self._runner.login(timeout=1.0):
             return False
         try:
-            node = McuNode(self._runner, "mcu")
+            node = McuNode(self._runner, "mcu", self._namespace)
             self._heartbeat = node.advertise("mcu/heartbeat", "std_msgs/UInt32")
             self._motors = node.advertise("mcu/motors", "geometry_msgs/Twist")
             node.subscribe("mcu/host_heartbeat", "std_msgs/UInt32", self._on_host)
@@ -217,7 +223,16 @@ def main(args: list[str] | None = None) -> int:
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--path", type=Path, help="name of the serial port to offer (a pseudo-terminal)")
     where.add_argument("--udp", type=int, help="UDP port of an agent on this computer")
+    parser.add_argument("--namespace", default="", help="ROS namespace of its topics: the bridge's")
     chosen = parser.parse_args(args)
+    with contextlib.suppress(KeyboardInterrupt):
+        _run(chosen)
+    # Python takes its handler away before it ends, and a second Ctrl-C would kill it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return 0
+
+
+def _run(chosen: argparse.Namespace) -> None:
 
     def plug() -> Link:
         return PtyLink(chosen.path) if chosen.path else UdpLink(port=chosen.udp)
@@ -225,13 +240,13 @@ def main(args: list[str] | None = None) -> int:
     def say(text: str) -> None:
         print(text, flush=True)
 
-    mcu = SimulatedMcu(plug(), say)
+    mcu = SimulatedMcu(plug(), say, namespace=chosen.namespace)
     plugged = True
     while True:
         if select.select([sys.stdin], [], [], 0 if plugged else 0.01)[0]:
             word = sys.stdin.readline().strip()
             if word in ("", "quit"):
-                return 0
+                return
             if word == "unplug" and plugged:
                 mcu.replug(None)
             elif word == "plug" and not plugged:

@@ -20,13 +20,17 @@ _BIN = 0.5
 _FEWEST_POINTS = 3
 # The share of a box's points that its sides cut off: what they show is mostly background.
 _INNER = 0.8
+# More points than these tell no better whose they are.
+_MASK_POINTS = 8000
 # Depth of things that only the camera knows, in meters: what is behind their face is not seen.
 _UNSEEN_DEPTH = 0.5
 
 
 @dataclass(frozen=True)
 class FusionSettings:
-    """iou: least overlap of a box in the image with a projected one. camera_only, lidar_only: whether those stay."""
+    """iou: least overlap of a box in the image with a projected one, by area or by the lidar's points.
+    camera_only, lidar_only: whether those stay.
+    """
 
     iou: float = 0.2
     camera_only: bool = True
@@ -83,7 +87,9 @@ def fuse(
     of the result are the lidar's, then those the camera adds.
     """
     rectangles, visible = project_boxes(placed, view)
-    pairs = _associate(seen.xyxy.astype(float), rectangles, visible, settings.iou)
+    sight = _Sight.of(points, view)
+    overlap = np.maximum(_overlap(seen.xyxy.astype(float), rectangles, visible), _shared_points(seen, placed, sight))
+    pairs = _associate(overlap, settings.iou)
     labels = list(LABELS) + [name for name in seen.labels if name not in LABELS]
     labels += [name for name in placed.labels if name not in labels]
     classes = np.array([labels.index(name) for name in placed.names], np.int64)
@@ -95,7 +101,7 @@ def fuse(
     kept = np.isin(np.arange(len(placed)), list(pairs.values())) | settings.lidar_only
     rows = np.column_stack([placed.centers, placed.sizes, placed.yaws, scores, classes])[kept]
     alone = [index for index in range(len(seen)) if index not in pairs] if settings.camera_only else []
-    extra = _place(seen, alone, points, view, labels)
+    extra = _place(seen, alone, sight, view, labels)
     table = np.concatenate([rows, extra.reshape(-1, 9)])
     detections = Detections3D(
         table[:, :3].astype(np.float32),
@@ -125,36 +131,76 @@ def robust_range(depths: Floats) -> float | None:
     return float(np.median(depths[inside]))
 
 
-def _associate(boxes: Floats, rectangles: Floats, visible: NDArray[np.bool_], least: float) -> dict[int, int]:
-    """Pairs (index in the image, index of the lidar) of the largest total overlap."""
+@dataclass(frozen=True)
+class _Sight:
+    """The points (N, 3) in front of the camera, where they are in the image (N, 2) and how deep (N,)."""
+
+    points: NDArray[np.floating]
+    pixels: Floats
+    depths: Floats
+
+    @classmethod
+    def of(cls, points: NDArray[np.floating], view: View) -> _Sight:
+        ahead = view.to_camera.apply(points.astype(float)) if len(points) else np.empty((0, 3))
+        pixels, valid = view.camera.project(ahead)
+        return cls(points.reshape(-1, 3)[valid], pixels[valid] + 0.5, ahead[valid, 2])
+
+    def within(self, box: Floats) -> NDArray[np.bool_]:
+        """(N,): which points show inside a box left, top, right, bottom, away from its sides."""
+        middle, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2
+        inside: NDArray[np.bool_] = (np.abs(self.pixels - middle) <= half * _INNER).all(axis=1)
+        return inside
+
+
+def _shared_points(seen: Detections, placed: Detections3D, sight: _Sight) -> Floats:
+    """(S, P): of the points of the lidar's boxes that show in a camera's box or lie in a lidar's, the part that does
+    both. It tells a thing that is partly hidden, whose rectangle is too large, from what stands before it.
+    """
+    none = np.zeros((len(seen), len(placed)))
+    if not none.size or not len(sight.points):
+        return none
+    thinned = slice(None, None, -(-len(sight.points) // _MASK_POINTS))
+    lying = placed.contains(sight.points[thinned], margin=0.05)
+    claimed = lying.any(axis=0)
+    if not claimed.any():
+        return none
+    lying = lying[:, claimed]
+    showing = np.stack([sight.within(box)[thinned][claimed] for box in seen.xyxy.astype(float)])
+    shared = showing.astype(float) @ lying.T.astype(float)
+    either = showing.sum(axis=1)[:, None] + lying.sum(axis=1)[None] - shared
+    return np.where(shared >= _FEWEST_POINTS, shared / np.maximum(either, 1), 0.0)
+
+
+def _overlap(boxes: Floats, rectangles: Floats, visible: NDArray[np.bool_]) -> Floats:
+    """(S, P): intersection over union of boxes in the image and rectangles around the lidar's."""
     low = np.maximum(boxes[:, None, :2], rectangles[None, :, :2])
     high = np.minimum(boxes[:, None, 2:], rectangles[None, :, 2:])
     shared = np.clip(high - low, 0, None).prod(axis=-1)
     areas = [(r[:, 2:] - r[:, :2]).prod(axis=1) for r in (boxes, rectangles)]
-    iou = np.where(visible[None], shared / np.maximum(areas[0][:, None] + areas[1][None] - shared, 1e-9), 0.0)
-    rows, columns = linear_sum_assignment(np.where(iou >= least, -iou, 0.0))
-    return {int(r): int(c) for r, c in zip(rows, columns, strict=True) if iou[r, c] >= least}
+    iou: Floats = np.where(visible[None], shared / np.maximum(areas[0][:, None] + areas[1][None] - shared, 1e-9), 0.0)
+    return iou
+
+
+def _associate(overlap: Floats, least: float) -> dict[int, int]:
+    """Pairs (index in the image, index of the lidar) of the largest total overlap."""
+    rows, columns = linear_sum_assignment(np.where(overlap >= least, -overlap, 0.0))
+    return {int(r): int(c) for r, c in zip(rows, columns, strict=True) if overlap[r, c] >= least}
 
 
 def _place(
     seen: Detections,
     which: list[int],
-    points: NDArray[np.floating],
+    sight: _Sight,
     view: View,
     labels: list[str],
 ) -> Floats:
     """Rows of center, size, yaw, score, class for the detections of the camera that have points of the lidar inside."""
     rows = []
     camera, back = view.camera, view.to_camera.inverse
-    ahead = view.to_camera.apply(points.astype(float)) if len(points) else np.empty((0, 3))
-    pixels, valid = camera.project(ahead)
-    pixels, depths = pixels[valid] + 0.5, ahead[valid, 2]
     for index in which:
         left, top, right, bottom = seen.xyxy[index].astype(float).tolist()
         middle = np.array([(left + right) / 2, (top + bottom) / 2])
-        half = np.array([right - left, bottom - top]) / 2
-        inside = (np.abs(pixels - middle) <= half * _INNER).all(axis=1)
-        distance = robust_range(depths[inside])
+        distance = robust_range(sight.depths[sight.within(seen.xyxy[index].astype(float))])
         if distance is None:
             continue
         edges = camera.rays(

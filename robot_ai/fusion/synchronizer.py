@@ -15,9 +15,11 @@ _KEPT = 50
 
 @dataclass(frozen=True)
 class Matched:
-    """One moment. `partner` is None when nothing of the other source came near it in time."""
+    """One moment. `partner` is None when nothing of the other source came near it in time; `message`, of the leading
+    source, when that is silent.
+    """
 
-    message: Any
+    message: Any | None
     partner: Any | None
 
 
@@ -46,9 +48,12 @@ class PairSynchronizer:
         self.missed = 0
         self.unused = 0
         self.overflowed = 0
+        self.unled = 0
+        self._led: float | None = None
 
     def add_leader(self, stamp: Nanoseconds, message: Any, now: float) -> bool:
         """A message that must be answered. Returns False when the oldest that waits gave way for it."""
+        self._led = now
         room = len(self._leaders) < _KEPT
         if not room:
             self._leaders.popleft()
@@ -87,12 +92,32 @@ class PairSynchronizer:
             self._forget(leader.stamp)
         return done
 
+    def without_leader(self, silence: float, now: float) -> list[Matched]:
+        """Partners that waited for `timeout` while the leading source was silent for `silence` seconds, each alone.
+
+        The silence counts from the first call at the earliest. 0 or less: never any.
+        """
+        if self._led is None:
+            self._led = now
+        if silence <= 0 or self._leaders or now - self._led < silence:
+            return []
+        alone = []
+        while self._partners and now - self._partners[0].arrived >= self._timeout:
+            partner = self._partners.popleft()
+            if partner.stamp in self._used:
+                self._used.discard(partner.stamp)
+                continue
+            self.unled += 1
+            alone.append(Matched(None, partner.message))
+        return alone
+
     def clear(self) -> int:
         """Forgets everything; returns how many leaders waited."""
         waiting = len(self._leaders)
         self._leaders.clear()
         self._partners.clear()
         self._used.clear()
+        self._led = None
         return waiting
 
     def _forget(self, stamp: Nanoseconds) -> None:

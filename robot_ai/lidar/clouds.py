@@ -119,6 +119,14 @@ def cloud_view(cloud: RawCloud, max_points: int = MAX_POINTS) -> NDArray[np.void
 def xyz_of(view: NDArray[np.void]) -> Points:
     """The finite points of a structured array, (N, 3) float32 in the cloud's frame and unit, in their order.
 
+    Raises as `xyz_and_kept`.
+    """
+    return xyz_and_kept(view)[0]
+
+
+def xyz_and_kept(view: NDArray[np.void]) -> tuple[Points, NDArray[np.bool_] | slice]:
+    """As `xyz_of`, and an index that picks the finite points out of all.
+
     Coordinates may be of any datatype. Raises CloudCoordinatesError when one is missing, and CloudNotFiniteError when
     there are points but none is finite.
     """
@@ -140,10 +148,10 @@ def xyz_of(view: NDArray[np.void]) -> Points:
     with np.errstate(over="ignore", invalid="ignore"):
         finite = np.isfinite(xyz[:, 0] + xyz[:, 1] + xyz[:, 2])
     if finite.all():
-        return xyz
+        return xyz, slice(None)
     # The sum of huge but finite numbers may overflow.
     doubtful = np.flatnonzero(~finite)
     finite[doubtful] = np.isfinite(xyz[doubtful]).all(axis=1)
     if not finite.any():
         raise CloudNotFiniteError(f"not one of the cloud's {len(xyz)} points has finite coordinates")
-    return xyz[finite]
+    return xyz[finite], finite

@@ -69,18 +69,15 @@ class ClusterDetector:
         the points.
         """
         watch = Watch()
-        points = _crop(points, settings, origin)
+        points = crop(points, settings, origin)
         watch.lap("crop")
-        above = height_above_ground(points, settings.ground)
-        if above is None:
-            # No ground in sight, as for a lidar that looks up: everything is an object, measured from the lowest point.
-            above = points[:, 2] - (points[:, 2].min() if len(points) else 0) + np.float32(settings.ground_clearance)
+        above = ground_of(points, settings)
         standing = (above > settings.ground_clearance) & (above < settings.max_height)
         points, above = points[standing], above[standing]
         watch.lap("ground")
-        groups = _group(points, above, settings)
+        groups = group(points, above, settings)
         watch.lap("cluster")
-        detections = _describe(groups, settings)
+        detections = describe(groups, settings, settings.classes)
         watch.lap("boxes")
         return CloudResult(detections if origin is None else detections.moved(np.asarray(origin)), watch.laps)
 
@@ -99,7 +96,7 @@ class Watch:
         self._last = now
 
 
-def _crop(points: Points, settings: ClusterSettings, origin: NDArray[np.floating] | None) -> Points:
+def crop(points: Points, settings: ClusterSettings, origin: NDArray[np.floating] | None) -> Points:
     """The points to look at, relative to the sensor."""
     local = points if origin is None else (points - np.asarray(origin, np.float32))
     kept = within_range(local, settings.min_range, settings.max_range)
@@ -110,7 +107,16 @@ def _crop(points: Points, settings: ClusterSettings, origin: NDArray[np.floating
     return local[kept]
 
 
-def _group(points: Points, above: NDArray[np.float32], settings: ClusterSettings) -> Groups:
+def ground_of(points: Points, settings: ClusterSettings) -> NDArray[np.float32]:
+    """(N,): how high points (N, 3) around the sensor lie above the ground, in meters."""
+    above = height_above_ground(points, settings.ground)
+    if above is None:
+        # No ground in sight, as for a lidar that looks up: everything is an object, measured from the lowest point.
+        above = points[:, 2] - (points[:, 2].min() if len(points) else 0) + np.float32(settings.ground_clearance)
+    return above
+
+
+def group(points: Points, above: NDArray[np.float32], settings: ClusterSettings) -> Groups:
     """Clusters of points (N, 4): coordinates and height above the ground."""
     heights = np.column_stack([points, above])
     if not len(points):
@@ -122,7 +128,8 @@ def _group(points: Points, above: NDArray[np.float32], settings: ClusterSettings
     return Groups.of(heights[large], labels[large])
 
 
-def _describe(groups: Groups, settings: ClusterSettings) -> Detections3D:
+def describe(groups: Groups, settings: ClusterSettings, classes: tuple[str, ...]) -> Detections3D:
+    """Boxes, classes and scores of groups, of the classes that are asked for (none: of all)."""
     if len(groups):
         spread = groups.maximum(groups.points[:, :2]) - groups.minimum(groups.points[:, :2])
         # A box of the largest size allowed, seen across its corners, spans no more than this.
@@ -132,12 +139,12 @@ def _describe(groups: Groups, settings: ClusterSettings) -> Detections3D:
     above = groups.points[:, 3]
     bottoms, tops = groups.minimum(above), groups.maximum(above)
     boxes = fit_boxes(Groups(groups.points[:, :3], groups.starts, groups.counts))
-    classes, scores = classify(boxes.sizes, tops, bottoms, boxes.edge_gaps)
+    indices, scores = classify(boxes.sizes, tops, bottoms, boxes.edge_gaps)
     boxes = _down_to_the_ground(boxes, bottoms, settings)
     kept = (boxes.sizes[:, 0] <= settings.max_size) & (scores >= settings.score)
-    if settings.classes:
-        kept &= np.isin(classes, [LABELS.index(name) for name in settings.classes])
-    return Detections3D(boxes.centers, boxes.sizes, boxes.yaws, scores, classes).take(kept)
+    if classes:
+        kept &= np.isin(indices, [LABELS.index(name) for name in classes])
+    return Detections3D(boxes.centers, boxes.sizes, boxes.yaws, scores, indices).take(kept)
 
 
 def _down_to_the_ground(boxes: OrientedBoxes, bottoms: NDArray[np.float32], settings: ClusterSettings) -> OrientedBoxes:

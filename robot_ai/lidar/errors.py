@@ -45,6 +45,10 @@ class CloudNotFiniteError(CloudError):
     fault = "not_finite"
 
 
+class PointTimesError(RobotAIError):
+    """Times of a cloud's points that cannot be those of one turn."""
+
+
 class ScanError(CloudError):
     """A LaserScan whose angles, ranges or intensities contradict each other."""
 
@@ -61,3 +65,11 @@ class Detections3DError(RobotAIError):
 
 class RegionError(RobotAIError):
     """A region or a box whose bounds are not numbers or out of order."""
+
+
+class PillarModelError(RobotAIError):
+    """A model card whose model is not one of pillars and center heads."""
+
+
+class CenterHeadsError(RobotAIError):
+    """A network's outputs, or its classes, that are no boxes on the ground."""

@@ -29,6 +29,7 @@ from robot_ai.micro_ros.middleware import (
 from robot_ai.micro_ros.notices import LOGGER, Notices
 from robot_ai.micro_ros.objects import Entity
 from robot_ai.micro_ros.session import Session
+from robot_ai.micro_ros.strangers import Strangers
 from robot_ai.micro_ros.wire import HEADER, Submessage
 
 Peer: TypeAlias = Hashable
@@ -38,17 +39,24 @@ TICK = 0.2
 
 # A STATUS and the smallest piece of a fragment must fit.
 _SMALLEST_MTU = 32
+# Seconds in which a client is to make its first object, when all places are taken.
+_TIME_TO_MAKE = 2.0
 _NO_SESSION = (wire.SESSION_NONE, wire.SESSION_NONE_WITH_KEY)
 
 
 class Agent:
-    """All clients. `describe(peer)` names a peer for people; `utc` gives nanoseconds since the epoch."""
+    """All clients.
+
+    `describe(peer)` names a peer for people, `host(peer)` tells what several peers have in common that are on one
+    computer or line; `utc` gives nanoseconds since the epoch.
+    """
 
     def __init__(
         self,
         middleware: Middleware,
         settings: AgentSettings | None = None,
         describe: Callable[[Peer], str] = str,
+        host: Callable[[Peer], Hashable] = lambda peer: peer,
         utc: Callable[[], int] = time.time_ns,
     ) -> None:
         self.settings = settings or AgentSettings()
@@ -57,6 +65,8 @@ class Agent:
         self.output: list[tuple[Peer, bytes]] = []
         self.rejected: Counter[str] = Counter()
         self._describe = describe
+        self._host = host
+        self._strangers = Strangers(self.settings.max_stranger_rate)
         self._by_peer: dict[Peer, Session] = {}
         self._by_key: dict[bytes, Session] = {}
         self.entities: dict[Handle, Entity] = {}
@@ -80,7 +90,7 @@ class Agent:
                 return
             session = self._by_peer.get(peer) if session_id & 0x80 else self._by_header_key(peer, data)
             if session is None or session.session_id != session_id:
-                self._without_session(peer, data)
+                self._without_session(peer, data, now)
                 return
             if session.liveliness.silent:
                 self._revive(session, now)
@@ -95,7 +105,7 @@ class Agent:
         self._now = now
         while self._timers and self._timers[0][0] <= now:
             entity = heapq.heappop(self._timers)[2]
-            entity.session.pump(entity, now)
+            entity.traffic.pump(entity, now)
         if self._next_tick is not None and now >= self._next_tick:
             # Kept in step, unless a whole tick was missed.
             self._next_tick = max(self._next_tick + TICK, now + TICK / 2) if self._by_key else None
@@ -113,26 +123,26 @@ class Agent:
         """A sample for a datareader; see `Inbox`."""
         entity = self.entities.get(handle)
         if entity is not None:
-            entity.session.sample_from_ros(entity, b"", cdr, now)
+            entity.traffic.sample_from_ros(entity, b"", cdr, now)
 
     def deliver_request(self, handle: Handle, token: int, cdr: bytes, now: float) -> None:
         """A request for a replier; see `Inbox`."""
         entity = self.entities.get(handle)
         if entity is not None:
-            entity.session.request_from_ros(entity, token, cdr, now)
+            entity.traffic.request_from_ros(entity, token, cdr, now)
 
     def deliver_reply(self, handle: Handle, request_id: int, cdr: bytes, now: float) -> None:
         """The answer to a requester's call; see `Inbox`."""
         entity = self.entities.get(handle)
         if entity is not None:
             head = request_id.to_bytes(2, "big") + entity.object_id.to_bytes(2, "big")
-            entity.session.sample_from_ros(entity, head, cdr, now)
+            entity.traffic.sample_from_ros(entity, head, cdr, now)
 
     def entity_failed(self, handle: Handle, reason: str) -> None:
         """The ROS side could not make an entity; see `Inbox`."""
         entity = self.entities.get(handle)
         if entity is not None:
-            entity.session.fail(entity, reason)
+            entity.traffic.fail(entity, reason)
 
     def disconnect(self, peer: Peer, reason: str) -> None:
         """The peer's address will not be used again: its client counts as silent until it logs in from another."""
@@ -178,6 +188,18 @@ class Agent:
         """For sessions: logs something about a client."""
         self._notices.warn(self._now, f"client {session.client.key} ({session.client.link}): {message}")
 
+    def _admit(self, peer: Peer, now: float) -> bool:
+        """Whether a message that belongs to no session is answered: anybody may send it.
+
+        What is not answered costs next to nothing and is not counted here, or a client that does not know that the
+        agent was restarted would talk itself out of its own login.
+        """
+        owner = self._by_peer.get(peer)
+        if owner.admit(now) if owner is not None else self._strangers.admit(peer, self._host(peer), now):
+            return True
+        self.rejected["above the rate, outside any session"] += 1
+        return False
+
     def _outside(self, peer: Peer, data: bytes, now: float) -> None:
         """A message outside any session: a login or a ping; only its first submessage counts."""
         start = wire.header_size(data[0])
@@ -191,16 +213,20 @@ class Agent:
             except MessageError:
                 self.rejected["malformed"] += 1
                 return
-            self._login(peer, login, now)
+            if self._admit(peer, now):
+                self._login(peer, login, now)
         elif kind == Submessage.GET_INFO:
-            self._pong(peer, data, start, peer in self._by_peer)
+            if self._admit(peer, now):
+                self._pong(peer, data, start, peer in self._by_peer)
         else:
             self.rejected["outside any session"] += 1
 
-    def _without_session(self, peer: Peer, data: bytes) -> None:
+    def _without_session(self, peer: Peer, data: bytes, now: float) -> None:
         """A message of a session that is not open: a ping and a goodbye are answered, so that the client can go on."""
         start = wire.header_size(data[0])
         kind = data[start] if len(data) >= start + wire.SUBHEADER_SIZE + 4 else None
+        if kind in {Submessage.GET_INFO, Submessage.DELETE} and not self._admit(peer, now):
+            return
         if kind == Submessage.GET_INFO:
             owner = self._by_peer.get(peer)
             if owner is None:
@@ -239,7 +265,7 @@ class Agent:
 
     def _login(self, peer: Peer, login: wire.Login, now: float) -> None:
         key = login.key.hex().upper()
-        refusal = self._refuse(login, key)
+        refusal = self._refuse(login, key, now)
         if refusal is not None:
             self._answer_login(peer, login, refusal)
             self._notices.warn(now, f"client {key} ({self._describe(peer)}) refused: {refusal.name}")
@@ -261,7 +287,7 @@ class Agent:
         session.restart(login.mtu, now)
         self._announce(ClientChange.RECONNECTED, session, now)
 
-    def _refuse(self, login: wire.Login, key: str) -> Status | None:
+    def _refuse(self, login: wire.Login, key: str, now: float) -> Status | None:
         if login.cookie != wire.COOKIE:
             return Status.INVALID_DATA
         if login.version[0] != wire.VERSION[0]:
@@ -270,9 +296,19 @@ class Agent:
             return Status.INVALID_DATA
         if self.settings.allowed_keys and key not in self.settings.allowed_keys:
             return Status.DENIED
-        if login.key not in self._by_key and len(self._by_key) >= self.settings.max_clients:
+        if login.key not in self._by_key and not self._has_room(now):
             return Status.RESOURCES
         return None
+
+    def _has_room(self, now: float) -> bool:
+        """Whether one more client may come; for it, one that logged in and then made nothing has to go."""
+        if len(self._by_key) < self.settings.max_clients:
+            return True
+        idle = [s for s in self._by_key.values() if s.makes_nothing and now - s.connected_at >= _TIME_TO_MAKE]
+        if not idle:
+            return False
+        self._remove(min(idle, key=lambda session: session.liveliness.heard_at), "it made nothing, and others want in")
+        return True
 
     def _answer_login(self, peer: Peer, login: wire.Login, status: Status) -> None:
         header = HEADER.pack(login.session_id, wire.STREAM_NONE, 0)

@@ -31,7 +31,8 @@ class AgentSettings:
     waits a second for each subscription, service and client that it destroys.
 
     `max_sample` is the largest sample from a client in bytes, `max_backlog` the most samples kept per reader whose
-    history is KEEP_ALL, `max_message_rate` the most messages per second taken from one client (0: no limit).
+    history is KEEP_ALL, `max_message_rate` the most messages per second taken from one client (0: no limit),
+    `max_stranger_rate` the most answered to one address that has no session: logins and pings.
     """
 
     allowed_keys: frozenset[str] = frozenset()
@@ -40,6 +41,7 @@ class AgentSettings:
     max_sample: int = 1 << 20
     max_backlog: int = 256
     max_message_rate: float = 0.0
+    max_stranger_rate: float = 50.0
     input_history: int = 4
     input_histories: Mapping[str, int] = field(default_factory=dict)
     liveliness: float = 30.0
@@ -56,7 +58,7 @@ class AgentSettings:
         for name in ("max_clients", "max_entities", "max_sample", "max_backlog", "input_history"):
             if getattr(self, name) < 1:
                 raise AgentSettingError(f"{name} is {getattr(self, name)}: it must be at least 1")
-        for name in ("liveliness", "remove_after", "probe_period", "max_message_rate"):
+        for name in ("liveliness", "remove_after", "probe_period", "max_message_rate", "max_stranger_rate"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise AgentSettingError(f"{name} is {getattr(self, name)}: it must be finite and not negative")
         if self.liveliness == 0:

@@ -32,7 +32,7 @@ from robot_ai.micro_ros.middleware import (
 from robot_ai.micro_ros.wire import CREATE_REPLACE, CREATE_REUSE, ObjectKind
 
 if TYPE_CHECKING:
-    from robot_ai.micro_ros.session import Session
+    from robot_ai.micro_ros.traffic import Traffic
 
 _KIND_MASK = 0xF
 _GROUP_OF = {ObjectKind.DATAWRITER: ObjectKind.PUBLISHER, ObjectKind.DATAREADER: ObjectKind.SUBSCRIBER}
@@ -51,16 +51,16 @@ class Entity:
         "object_id",
         "participant",
         "retired",
-        "session",
         "topics",
+        "traffic",
         "usable",
         "waiting",
     )
 
     def __init__(
-        self, session: Session, object_id: int, kind: ObjectKind, handle: Handle, participant: Entity | None
+        self, traffic: Traffic, object_id: int, kind: ObjectKind, handle: Handle, participant: Entity | None
     ) -> None:
-        self.session = session
+        self.traffic = traffic
         self.object_id = object_id
         self.kind = kind
         self.handle = handle
@@ -100,13 +100,13 @@ class ObjectTable:
 
     def __init__(
         self,
-        session: Session,
+        traffic: Traffic,
         middleware: Middleware,
         new_handle: Callable[[], Handle],
         most: int,
         most_kept: int,
     ) -> None:
-        self._session = session
+        self._traffic = traffic
         self._middleware = middleware
         self._new_handle = new_handle
         self._most = most
@@ -201,7 +201,7 @@ class ObjectTable:
         if participant is not None and not participant.usable:
             raise _RefusedError(Status.DDS_ERROR, "its participant could not be made")
         identity = self._identify(creation, participant)
-        entity = Entity(self._session, object_id, creation.kind, self._new_handle(), participant)
+        entity = Entity(self._traffic, object_id, creation.kind, self._new_handle(), participant)
         entity.identity = identity
         topic = self._shared_topic(creation, identity, participant)
         spec = self._specify(entity, creation, client)
@@ -213,7 +213,7 @@ class ObjectTable:
             name, type_name = topic
             participant.topics.setdefault(name, _Topic(type_name)).users += 1
         self._entities[object_id] = entity
-        self._session.register(entity)
+        self._traffic.register(entity)
 
     def _shared_topic(
         self, creation: Creation, identity: Hashable, participant: Entity | None
@@ -281,7 +281,7 @@ class ObjectTable:
             return
         entity.retired = True
         entity.usable = False
-        self._session.unregister(entity)
+        self._traffic.unregister(entity)
         if entity.kind not in (ObjectKind.PUBLISHER, ObjectKind.SUBSCRIBER):
             self._middleware.delete(entity.handle)
 

@@ -1,4 +1,10 @@
-"""The agent on its transports: one thread, one loop for all clients."""
+"""The agent on its transports: one thread and one loop for all clients.
+
+The protocol core is for one thread at a time: whoever holds the server's lock. That is the network thread except while
+it waits for the transports; a sample that comes from ROS then goes to its client at once, on the thread that brought
+it. Handing it to the network thread instead costs a wake-up and two turns of the interpreter's lock, a third of a round
+trip through ROS. Nobody but the network thread ever waits for the lock.
+"""
 
 from __future__ import annotations
 
@@ -29,12 +35,17 @@ _DELIVERIES_AT_ONCE = 256
 
 
 class AgentInbox:
-    """What the ROS side tells the agent; see `Inbox`. Any thread may call it; the network thread is woken."""
+    """What the ROS side tells the agent; see `Inbox`. Any thread may call it.
 
-    def __init__(self, wake: Callable[[], None]) -> None:
-        self._wake = wake
+    `arrived` is called, by the same thread, after something was put in.
+    """
+
+    def __init__(self, arrived: Callable[[], None]) -> None:
+        self._arrived = arrived
         self._waiting: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
-        self._awake = threading.Event()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
 
     def deliver(self, reader: Handle, cdr: bytes) -> None:
         """A sample for the client's datareader."""
@@ -52,13 +63,12 @@ class AgentInbox:
         """An accepted entity could not be made."""
         self._put(_fail, (handle, reason))
 
-    def empty(self, agent: Agent, now: float) -> bool:
-        """Hands what waits to the agent, a part of it when there is much; returns whether more waits."""
-        self._awake.clear()
+    def empty(self, agent: Agent, now: float) -> None:
+        """Hands what waits to the agent, a part of it when there is much. For who holds the server's lock."""
         waiting = self._waiting
         for _ in range(_DELIVERIES_AT_ONCE):
             if not waiting:
-                return False
+                return
             method, arguments = waiting.popleft()
             try:
                 method(agent, *arguments, now)
@@ -66,13 +76,10 @@ class AgentInbox:
             except Exception:  # noqa: BLE001
                 agent.rejected["internal errors"] += 1
                 LOGGER.exception("a sample from ROS could not be delivered")
-        return bool(waiting)
 
     def _put(self, method: Callable[..., None], arguments: tuple[Any, ...]) -> None:
         self._waiting.append((method, arguments))
-        if not self._awake.is_set():
-            self._awake.set()
-            self._wake()
+        self._arrived()
 
 
 def _fail(agent: Agent, handle: Handle, reason: str, _now: float) -> None:
@@ -83,7 +90,7 @@ class AgentServer:
     """Serves clients on all `transports` until `stop`.
 
     `inbox` may be used, and handed to the middleware, before `start`. The middleware's methods are called on the
-    server's thread, whose name is "xrce_agent".
+    server's thread, whose name is "xrce_agent", and never while a method of `inbox` runs.
     """
 
     def __init__(
@@ -91,12 +98,16 @@ class AgentServer:
     ) -> None:
         self._selector = selectors.DefaultSelector()
         self._transports = [_make(transport) for transport in transports]
-        self._agent = Agent(middleware, settings, self._describe)
+        self._agent = Agent(middleware, settings, self._describe, self._host)
         self._waker, self._woken = socket.socketpair()
         self._waker.setblocking(False)
         self._woken.setblocking(False)
         self._selector.register(self._woken, selectors.EVENT_READ, (-1, self._drain))
-        self.inbox = AgentInbox(self._wake)
+        self.inbox = AgentInbox(self._arrived)
+        self._lock = threading.Lock()
+        self._sleeps_until = 0.0
+        # Whether the network thread holds the lock or is about to: it looks into the inbox before it sleeps again.
+        self._awake = True
         self._thread = threading.Thread(target=self._run, name="xrce_agent", daemon=True)
         self._stopping = False
         self._statistics = AgentStatistics(time.monotonic(), (), ())
@@ -143,31 +154,61 @@ class AgentServer:
         except Exception:  # noqa: BLE001
             LOGGER.exception("the XRCE agent ends because of an error of its own")
         finally:
-            self._agent.close()
-            self._send()
-            self._close()
+            with self._lock:
+                self._agent.close()
+                self._send()
+                self._close()
 
     def _turn(self) -> None:
         """Waits until something happens, and serves it."""
+        with self._lock:
+            pause = self._sleep()
+            self._awake = False
+            # What came until now found us awake and did not wake us.
+            pause = 0.0 if self.inbox else pause
+        ready = self._selector.select(pause)
+        self._awake = True
+        with self._lock:
+            self._serve(ready)
+
+    def _serve(self, ready: list[tuple[selectors.SelectorKey, int]]) -> None:
         agent = self._agent
-        for key, events in self._selector.select(self._sleep()):
-            index, ready = key.data
+        for key, events in ready:
+            index, receive = key.data
             now = time.monotonic()
-            for address, data in ready(events):
+            for address, data in receive(events):
                 agent.receive((index, address), data, now)
             # Answers go out before the next transport is looked at.
             if agent.output:
                 self._send()
         now = time.monotonic()
-        if self.inbox.empty(agent, now):
-            self._wake()
+        self.inbox.empty(agent, now)
         agent.poll(now)
         if agent.output:
             self._send()
         if now - self._statistics_at >= _STATISTICS_PERIOD:
             self._observe(now)
 
+    def _arrived(self) -> None:
+        """Something came from ROS: serves it at once if the network thread sleeps, on the thread that brought it."""
+        if self._awake:
+            return
+        if not self._lock.acquire(blocking=False):
+            self._wake()
+            return
+        try:
+            self.inbox.empty(self._agent, time.monotonic())
+            if self._agent.output:
+                self._send()
+            due = self._agent.next_wake()
+            overslept = due is not None and due < self._sleeps_until
+        finally:
+            self._lock.release()
+        if self.inbox or overslept:
+            self._wake()
+
     def _sleep(self) -> float:
+        """Seconds until there is something to do that nobody wakes us for."""
         now = time.monotonic()
         times = [now + _LONGEST_SLEEP]
         for transport in self._transports:
@@ -177,7 +218,8 @@ class AgentServer:
         wake = self._agent.next_wake()
         if wake is not None:
             times.append(wake)
-        return max(0.0, min(times) - now)
+        self._sleeps_until = min(times)
+        return max(0.0, self._sleeps_until - now)
 
     def _send(self) -> None:
         transports = self._transports
@@ -197,6 +239,10 @@ class AgentServer:
     def _describe(self, peer: Peer) -> str:
         index, address = cast(_Address, peer)
         return self._transports[index].describe(address)
+
+    def _host(self, peer: Peer) -> Hashable:
+        index, address = cast(_Address, peer)
+        return index, address[0] if isinstance(address, tuple) else None
 
     def _disconnected(self, index: int) -> Callable[[Hashable], None]:
         return lambda address: self._agent.disconnect((index, address), "its connection ended")

@@ -161,7 +161,7 @@ class Verifier:
         self._judge(row, outcome)
 
     def _outcome(self, detector: ImageDetector) -> _Outcome:
-        image = detector.card.input_for(backend_of(detector.backend_name))
+        image = detector.card.image_for(backend_of(detector.backend_name))
         preprocess = ImagePreprocessor(image)
         outputs, detections = [], []
         for photo in self._photos:

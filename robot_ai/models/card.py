@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
 from robot_ai.models.artifacts import Artifact, backend_of, check_file, parse_artifacts, parse_file
-from robot_ai.models.errors import CardValueError, NoArtifactError
+from robot_ai.models.errors import CardTaskError, CardValueError, NoArtifactError
 from robot_ai.models.fields import Fields, read_yaml
-from robot_ai.models.specs import ImageInput, TensorSpec, Thresholds
+from robot_ai.models.specs import ImageInput, ModelInput, PillarInput, TensorSpec, Thresholds
 from robot_ai.perception.decoders.errors import DecoderError
 from robot_ai.perception.decoders.protocol import Decoder, DecoderContext
 from robot_ai.perception.decoders.registry import create_decoder
@@ -19,7 +19,8 @@ from robot_ai.perception.decoders.registry import create_decoder
 __all__ = ["CARD_FILE", "Artifact", "DecoderSpec", "ImageInput", "ModelCard", "TensorSpec", "Thresholds"]
 
 CARD_FILE = "model.yaml"
-TASKS = ("detection", "classification")
+LIDAR_TASK = "detection_3d"
+TASKS = ("detection", "classification", LIDAR_TASK)
 MAX_SIDE = 8192  # pixels; a larger input is a slip of the pen, and it would ask for gigabytes
 DTYPES = ("float32", "float16", "float64", "int64", "int32", "uint8", "int8")
 
@@ -49,7 +50,7 @@ class ModelCard:
     version: str
     task: str
     labels: tuple[str, ...]
-    inputs: tuple[ImageInput, ...]
+    inputs: tuple[ModelInput, ...]
     outputs: tuple[TensorSpec, ...]
     decoder: DecoderSpec
     thresholds: Thresholds
@@ -71,7 +72,8 @@ class ModelCard:
         fields = read_yaml(file)
         card = _parse(fields, file.absolute().parent)
         fields.finish()
-        card.create_decoder()
+        if card.task != LIDAR_TASK:
+            card.create_decoder()
         checked: dict[Path, str] = {}
         for key, artifact in card.artifacts.items():
             if backends is None or key in backends or backend_of(key) in backends:
@@ -105,15 +107,45 @@ class ModelCard:
             )
         return self.artifacts[backend]
 
-    def input_for(self, backend: str) -> ImageInput:
-        """The image input as a backend's artifact wants it: the card's, with the artifact's layout."""
+    @property
+    def image(self) -> ImageInput:
+        """The input of a model for images. Raises CardTaskError when it is another model."""
+        return self._as_image(self.inputs[0])
+
+    def input_for(self, backend: str) -> ModelInput:
+        """The input as a backend's artifact wants it: the card's, with the artifact's layout."""
         layout = self.artifact_for(backend).layout
-        image = self.inputs[0]
-        return replace(image, layout=layout) if layout else image  # type: ignore[arg-type]
+        given = self.inputs[0]
+        return replace(given, layout=layout) if layout else given  # type: ignore[arg-type]
+
+    def image_for(self, backend: str) -> ImageInput:
+        """As `input_for`, of a model for images. Raises CardTaskError when it is another model."""
+        return self._as_image(self.input_for(backend))
+
+    def pillars_for(self, backend: str) -> PillarInput:
+        """As `input_for`, of a model for lidars. Raises CardTaskError when it is another model."""
+        given = self.input_for(backend)
+        if not isinstance(given, PillarInput):
+            raise CardTaskError(
+                f"{self.directory / CARD_FILE}: the model is for {self.task} in images; expected a model of task "
+                f"{LIDAR_TASK}, such as pillarnet"
+            )
+        return given
+
+    def _as_image(self, given: ModelInput) -> ImageInput:
+        if not isinstance(given, ImageInput):
+            raise CardTaskError(
+                f"{self.directory / CARD_FILE}: the model is for {self.task} in lidar clouds; expected a model for "
+                "images, such as nanodet_g"
+            )
+        return given
 
     def create_decoder(self) -> Decoder:
-        """Builds the decoder and checks that the card's outputs are those it reads. Raises CardValueError."""
-        image = self.inputs[0]
+        """Builds the decoder of a model for images and checks that the card's outputs are those it reads.
+
+        Raises CardValueError, or CardTaskError for another model, whose outputs `robot_ai.lidar` reads.
+        """
+        image = self.image
         context = DecoderContext(
             height=image.height,
             width=image.width,
@@ -131,13 +163,14 @@ def _parse(fields: Fields, directory: Path) -> ModelCard:
     name = fields.text("name", "a short name such as nanodet_g")
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
         raise fields.fault("name", f"is {name!r}", "letters, digits and _ . - only")
+    task = fields.choice("task", TASKS)
     return ModelCard(
         directory=directory,
         name=name,
         version=fields.text("version", 'a version in quotes, such as "1.0"'),
-        task=fields.choice("task", TASKS),
+        task=task,
         labels=_parse_labels(fields),
-        inputs=_parse_inputs(fields),
+        inputs=_parse_inputs(fields, _parse_pillars if task == LIDAR_TASK else _parse_image),
         outputs=_parse_outputs(fields),
         decoder=_parse_decoder(fields.mapping("decoder", "a mapping with 'type'")),
         thresholds=_parse_thresholds(fields.mapping("thresholds", "confidence, iou and max_detections")),
@@ -160,11 +193,24 @@ def _parse_labels(fields: Fields) -> tuple[str, ...]:
     return tuple(labels)
 
 
-def _parse_inputs(fields: Fields) -> tuple[ImageInput, ...]:
-    inputs = tuple(_parse_image(item) for item in fields.mappings("inputs", "a list with one image input"))
+def _parse_inputs(fields: Fields, parse: Callable[[Fields], ModelInput]) -> tuple[ModelInput, ...]:
+    inputs = tuple(parse(item) for item in fields.mappings("inputs", "a list with one input"))
     if len(inputs) != 1:
-        raise fields.fault("inputs", f"has {len(inputs)} entries", "exactly one image input for a detection model")
+        raise fields.fault("inputs", f"has {len(inputs)} entries", "exactly one input for a detection model")
     return inputs
+
+
+def _parse_pillars(fields: Fields) -> PillarInput:
+    pillars = PillarInput(
+        name=fields.text("name"),
+        side=fields.integer("side", 1, MAX_SIDE),
+        cell=fields.number("cell", 0.01, 10),
+        channels=fields.integer("channels", 1, 1024),
+        layout=cast(Any, fields.choice("layout", ("NCHW", "NHWC"))),
+        dtype=cast(Any, fields.choice("dtype", ("float32",))),
+    )
+    fields.finish()
+    return pillars
 
 
 def _parse_image(fields: Fields) -> ImageInput:

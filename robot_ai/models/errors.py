@@ -19,6 +19,10 @@ class CardValueError(ModelCardError):
     """A value of the wrong type, outside its range, or in contradiction to another."""
 
 
+class CardTaskError(ModelCardError):
+    """A model for another kind of data than it is asked to be used on."""
+
+
 class ArtifactPathError(ModelCardError):
     """An artifact path that leaves the card's directory."""
 

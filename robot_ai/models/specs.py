@@ -60,6 +60,31 @@ class ImageInput:
 
 
 @dataclass(frozen=True)
+class PillarInput:
+    """An input tensor that holds clouds seen from above, as `robot_ai.lidar.pillars` makes them.
+
+    A square of `side` by `side` pillars of `cell` meters with the lidar in the middle; `channels` describe each pillar.
+    """
+
+    name: str
+    side: int
+    cell: float
+    channels: int
+    layout: Layout
+    dtype: Literal["float32"] = "float32"
+
+    @property
+    def tensor(self) -> TensorSpec:
+        """The tensor this input fills, with a free batch axis."""
+        spatial = (self.side, self.side)
+        shape = (self.channels, *spatial) if self.layout == "NCHW" else (*spatial, self.channels)
+        return TensorSpec(self.name, (None, *shape), self.dtype)
+
+
+ModelInput = ImageInput | PillarInput
+
+
+@dataclass(frozen=True)
 class Thresholds:
     """The model's own settings for turning candidates into detections.
 

@@ -10,6 +10,7 @@ from rclpy.clock import Clock, ClockType
 from std_srvs.srv import SetBool
 
 from robot_ai.nodes.camera_detector_parameters import CameraDetectorParameters
+from robot_ai.pipeline.image_detector import ImageDetector
 from robot_ai.pipeline.ledger import DropCause
 from robot_ai.pipeline.worker import FrameWorker, Stages
 from robot_ai.ros.camera_port import CameraPort
@@ -17,13 +18,14 @@ from robot_ai.ros.diagnostics import ERROR, OK, WARN, Status, to_array
 from robot_ai.ros.errors import WorkerStuckError
 from robot_ai.ros.images import image_to_bgr
 from robot_ai.ros.lifecycle import SafeLifecycleNode, run
-from robot_ai.ros.model_swap import ModelSwap
+from robot_ai.ros.model_swap import ModelLoader, ModelSwap, check_artifact
 from robot_ai.ros.parameters import NodeParameters
 
 DIAGNOSTICS_PERIOD = 1.0
 QOS_CHECK_PERIOD = 0.25
 # Deactivation waits this long, in seconds, for the forward pass under way.
 STOP_TIMEOUT = 10.0
+_LOADER = ModelLoader(ImageDetector.load, check_artifact)
 
 
 class CameraDetector(SafeLifecycleNode):
@@ -35,7 +37,7 @@ class CameraDetector(SafeLifecycleNode):
         self._ports: dict[str, CameraPort] = {}
         self._enabled = True
         self._version = 0
-        self._model = ModelSwap(self, lambda: self._settings, self._on_switched, self._abandon)
+        self._model = ModelSwap(self, _LOADER, lambda: self._settings, self._on_switched, self._abandon)
         self._settings = NodeParameters(
             self,
             CameraDetectorParameters,
@@ -135,7 +137,7 @@ class CameraDetector(SafeLifecycleNode):
         return result
 
     def _publish(self, camera: str, message: Any, image: Any, detections: Any) -> None:
-        self._ports[camera].publish(message, image, detections)
+        self._ports[camera].publish(message, image, detections, self._settings.values.tracking)
 
     def _complain(self, camera: str, cause: DropCause, error: Exception) -> None:
         text = f"frame{f' of {camera}' if camera else ''} dropped ({cause.value}): {error}"

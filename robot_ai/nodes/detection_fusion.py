@@ -16,6 +16,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.publisher import Publisher
 from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, PointCloud2
+from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray, Detection3DArray
 
 from robot_ai.errors import RobotAIError
@@ -51,9 +52,12 @@ CLOUDS_KEPT = 8
 
 @dataclass(frozen=True)
 class _Fused:
-    """What was fused; `problem` says why the camera had no part in it, and is empty when it had."""
+    """What was fused, and the header it goes out under; `problem` says why the camera had no part in it, and is empty
+    when it had.
+    """
 
     detections: Detections3D
+    header: Header
     problem: str = ""
 
 
@@ -77,7 +81,10 @@ class DetectionFusion(SafeLifecycleNode):
         self._clouds: OrderedDict[int, PointCloud2] = OrderedDict()
         self._clouds_lock = threading.Lock()
         self._info: CameraInfo | None = None
+        # The frame of answers while detections_3d is silent: the last one that it had, or the cloud's.
+        self._lidar_frame = ""
         self._problem = ""
+        self._is_unled = False
         self._last: FusionResult | None = None
         self._settings = NodeParameters(
             self,
@@ -141,6 +148,7 @@ class DetectionFusion(SafeLifecycleNode):
         now = time.monotonic()
         self._account.ledger.receive(now)
         assert self._sync is not None, "messages come only while active"
+        self._lidar_frame = message.header.frame_id
         if not self._sync.add_leader(_nanoseconds(message), message, now):
             self._account.ledger.drop(DropCause.STALE)
         self._submit_ready()
@@ -154,6 +162,7 @@ class DetectionFusion(SafeLifecycleNode):
         self._info = message
 
     def _on_cloud(self, message: Any) -> None:
+        self._lidar_frame = self._lidar_frame or message.header.frame_id
         with self._clouds_lock:
             self._clouds[_nanoseconds(message)] = message
             while len(self._clouds) > CLOUDS_KEPT:
@@ -165,6 +174,9 @@ class DetectionFusion(SafeLifecycleNode):
         now = time.monotonic()
         for pair in self._sync.ready(now):
             self._worker.submit("", Frame(pair, now, None))
+        for pair in self._sync.without_leader(self._settings.values.lidar_timeout, now):
+            self._account.ledger.receive(now)
+            self._worker.submit("", Frame(pair, now, None))
 
     def _detect(self, pairs: Sequence[Matched]) -> _Batch:
         started = time.perf_counter()
@@ -172,50 +184,67 @@ class DetectionFusion(SafeLifecycleNode):
         return _Batch(fused, {"fuse": time.perf_counter() - started})
 
     def _fuse(self, pair: Matched) -> _Fused:
-        placed = from_detection_3d_array(pair.message)
         info, values = self._info, self._settings.values
+        cloud = self._cloud(pair)
+        if pair.message is None:
+            # The lidar's detector is silent: where its frame is known, its points may still tell ranges.
+            header = Header(stamp=pair.partner.header.stamp, frame_id=self._lidar_frame or pair.partner.header.frame_id)
+            placed = Detections3D.empty()
+        else:
+            header, placed = pair.message.header, from_detection_3d_array(pair.message)
         if pair.partner is None:
-            return _Fused(placed)
+            return _Fused(placed, header)
         try:
             if info is None:
                 raise CalibrationError("no camera_info has come: is it published beside the image?")
-            view = View(_camera(info, values.rectified), self._way(pair, info))
-            points = self._points(pair.message) if values.camera_only else np.empty((0, 3), np.float32)
+            if pair.message is None and not self._lidar_frame:
+                raise TransformError("nothing of the lidar has come yet: neither detections_3d nor points")
+            view = View(_camera(info, values.rectified), self._way(header, pair.partner, info))
+            points = self._points(cloud, header)
         # Half an answer is better than none; what is missing is said, once and in /diagnostics.
         except (CalibrationError, TransformError) as error:
-            return _Fused(placed, str(error))
+            return _Fused(placed, header, str(error))
         self._last = fuse(from_detection_array(pair.partner), placed, points, view, values.settings)
-        return _Fused(self._last.detections)
+        return _Fused(self._last.detections, header)
 
-    def _way(self, pair: Matched, info: Any) -> RigidTransform:
-        """From the 3D detections' frame at their stamp into the camera's at the image's."""
-        assert self._transforms is not None and pair.partner is not None
+    def _way(self, header: Header, seen: Any, info: Any) -> RigidTransform:
+        """From the frame and stamp of the answer into the camera's at the image's."""
+        assert self._transforms is not None
         values = self._settings.values
-        lidar, camera = _frame(pair.message), (info.header.frame_id or pair.partner.header.frame_id).lstrip("/")
-        at_lidar, at_camera = _nanoseconds(pair.message), _nanoseconds(pair.partner)
+        lidar, camera = header.frame_id.lstrip("/"), (info.header.frame_id or seen.header.frame_id).lstrip("/")
+        at_lidar, at_camera = Time.from_msg(header.stamp).nanoseconds, _nanoseconds(seen)
         if not values.fixed_frame:
             return self._transforms.lookup(camera, lidar, at_camera, values.tf_timeout)
         fixed = values.fixed_frame.lstrip("/")
         into = self._transforms.lookup(camera, fixed, at_camera, values.tf_timeout)
         return into @ self._transforms.lookup(fixed, lidar, at_lidar, values.tf_timeout)
 
-    def _points(self, message: Any) -> NDArray[np.float32]:
-        """The cloud that the detections were made from, in their frame; none when it did not come or is broken."""
+    def _cloud(self, pair: Matched) -> PointCloud2 | None:
+        """The cloud that the detections were made from, or, without any, the one nearest to the image."""
         with self._clouds_lock:
-            cloud = self._clouds.get(_nanoseconds(message))
+            if pair.message is not None:
+                return self._clouds.get(_nanoseconds(pair.message))
+            wanted, slop = _nanoseconds(pair.partner), self._settings.values.slop * 1e9
+            nearest = min(self._clouds, key=lambda stamp: abs(stamp - wanted), default=None)
+            return None if nearest is None or abs(nearest - wanted) > slop else self._clouds[nearest]
+
+    def _points(self, cloud: PointCloud2 | None, header: Header) -> NDArray[np.float32]:
+        """The cloud's points in the frame of the answer; none when there is no cloud."""
         if cloud is None:
             return np.empty((0, 3), np.float32)
         points = xyz_of(cloud_view(to_raw_cloud(cloud), MAX_POINTS))
-        if _frame(cloud) == _frame(message):
+        frame = header.frame_id.lstrip("/")
+        if _frame(cloud) == frame:
             return points
         assert self._transforms is not None
         timeout = self._settings.values.tf_timeout
-        way = self._transforms.lookup(_frame(message), _frame(cloud), _nanoseconds(cloud), timeout)
+        way = self._transforms.lookup(frame, _frame(cloud), _nanoseconds(cloud), timeout)
         return way.apply(points).astype(np.float32)
 
     def _publish(self, source: str, pair: Matched, item: Matched, fused: _Fused) -> None:
         assert self._publisher is not None, "the worker runs only while there is a publisher"
-        self._publisher.publish(to_detection_3d_array(fused.detections, pair.message.header))
+        self._publisher.publish(to_detection_3d_array(fused.detections, fused.header))
+        self._is_unled = pair.message is None
         if fused.problem and not self._problem:
             self.get_logger().error(f"the camera's detections are left out: {fused.problem}")
         elif self._problem and not fused.problem and pair.partner is not None:
@@ -241,6 +270,7 @@ class DetectionFusion(SafeLifecycleNode):
                 "paired": str(self._sync.paired),
                 "without a partner in time": str(self._sync.missed),
                 "2D detections unused": str(self._sync.unused),
+                "while detections_3d was silent": str(self._sync.unled),
             }
         if self._last is not None:
             status.values |= {
@@ -253,6 +283,8 @@ class DetectionFusion(SafeLifecycleNode):
             status.find(ERROR, self.last_error)
         elif self._worker is None:
             status.find(WARN if self._settings.values.autostart else OK, f"not active: {self.state_label}")
+        elif self._is_unled:
+            status.find(WARN, "detections_3d is silent: the camera's detections go out alone")
         elif self._problem:
             status.find(ERROR, f"the camera's detections are left out: {self._problem}")
         statuses = [status]

@@ -18,6 +18,10 @@ class DetectionFusionParameters:
     timeout: float = parameter(
         0.15, "longest wait, in seconds, for the camera's detections of a moment", minimum=0.0, maximum=5.0
     )
+    lidar_timeout: float = parameter(
+        1.0, "seconds of silence of detections_3d after which the camera's detections go out alone; 0: never",
+        minimum=0.0, maximum=60.0, while_running=True,
+    )  # fmt: skip
     tf_timeout: float = parameter(
         0.1, "longest wait, in seconds, for transforms", minimum=0.0, maximum=5.0, while_running=True
     )
@@ -27,7 +31,11 @@ class DetectionFusionParameters:
     )  # fmt: skip
     rectified: bool = parameter(False, "the image was rectified: P is used, and no distortion", while_running=True)
     iou_threshold: float = parameter(
-        0.2, "least overlap of a box in the image with a projected one", minimum=0.01, maximum=1.0, while_running=True
+        0.2,
+        "least overlap of a box in the image with a projected one, by area or by points in both",
+        minimum=0.01,
+        maximum=1.0,
+        while_running=True,
     )
     camera_only: bool = parameter(True, "publish what only the camera sees, with a range", while_running=True)
     lidar_only: bool = parameter(True, "publish what only the lidar sees", while_running=True)

@@ -11,11 +11,23 @@ from rclpy.time import Time
 from sensor_msgs.msg import LaserScan
 from std_srvs.srv import SetBool
 
+from robot_ai.geometry.errors import TransformError
 from robot_ai.geometry.transforms import RigidTransform
-from robot_ai.lidar.clouds import cloud_view, xyz_of
+from robot_ai.lidar.clouds import Points, cloud_view, xyz_and_kept
+from robot_ai.lidar.cluster_detector import CloudResult
+from robot_ai.lidar.deskew import TIME_FIELDS, deskew, point_times
+from robot_ai.lidar.errors import PointTimesError
 from robot_ai.lidar.scans import scan_points
 from robot_ai.nodes.lidar_detector_parameters import LidarDetectorParameters
-from robot_ai.pipeline.cloud_detector import CloudDetector, Sweep, SweepDetections, SweepResult
+from robot_ai.pipeline.cloud_detector import (
+    CloudDetector,
+    CloudModel,
+    Sweep,
+    SweepDetections,
+    SweepResult,
+    check_cloud_model,
+    load_cloud_model,
+)
 from robot_ai.pipeline.ledger import DropCause
 from robot_ai.pipeline.worker import FrameWorker, Stages
 from robot_ai.ros.clouds import to_raw_cloud, to_raw_scan
@@ -23,6 +35,8 @@ from robot_ai.ros.diagnostics import ERROR, OK, WARN, Status, to_array
 from robot_ai.ros.errors import WorkerStuckError
 from robot_ai.ros.lidar_port import LidarPort
 from robot_ai.ros.lifecycle import SafeLifecycleNode, run
+from robot_ai.ros.model_swap import ModelLoader, ModelSwap
+from robot_ai.ros.motion_port import MotionPort
 from robot_ai.ros.parameters import NodeParameters
 from robot_ai.ros.transforms import TransformSource, open_transforms
 
@@ -30,6 +44,9 @@ DIAGNOSTICS_PERIOD = 1.0
 QOS_CHECK_PERIOD = 0.25
 # Deactivation waits this long, in seconds, for the cloud under way.
 STOP_TIMEOUT = 10.0
+# A twist counts for a cloud whose stamp is this near, in seconds.
+MOTION_WITHIN = 0.25
+_LOADER: ModelLoader[CloudModel] = ModelLoader(load_cloud_model, check_cloud_model)
 
 
 class LidarDetector(SafeLifecycleNode):
@@ -38,16 +55,20 @@ class LidarDetector(SafeLifecycleNode):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("lidar_detector", **kwargs)
         self._detector: CloudDetector | None = None
+        self._model = ModelSwap(self, _LOADER, lambda: self._settings, self._announce, self._abandon)
         self._worker: FrameWorker[Sweep, SweepDetections] | None = None
         self._port: LidarPort | None = None
         self._transforms: TransformSource | None = None
+        self._motion: MotionPort | None = None
+        self._not_deskewed = 0
         self._enabled = True
         self._settings = NodeParameters(
             self,
             LidarDetectorParameters,
             is_configured=lambda: self.is_configured,
             validate=LidarDetectorParameters.check,
-            changed=self._announce,
+            accept=self._model.accept,
+            changed=self._on_changed,
         )
         # Wall-clock timers: diagnostics go on while simulated time stands still.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -57,12 +78,14 @@ class LidarDetector(SafeLifecycleNode):
         self.create_service(SetBool, "~/enable", self._on_enable)
 
     def configure(self) -> None:
-        """Creates the publishers, begins to listen to tf."""
+        """Loads and warms up the model, if the method has one, creates the publishers, begins to listen to tf."""
         values = self._settings.values
-        self._detector = CloudDetector(self._lookup)
+        model = self._model.load(values)
+        self._detector = CloudDetector(self._lookup, self._find)
         self._transforms = open_transforms(self)
         self._port = LidarPort(self, values.input)
-        self.get_logger().info(f"method {values.method} on {values.input}")
+        self._motion = MotionPort(self, values.deskew) if values.deskew != "off" else None
+        self.get_logger().info(f"method {values.method} on {values.input}: {model.title}")
 
     def activate(self) -> None:
         """Announces the labels, starts the worker and listens."""
@@ -80,20 +103,26 @@ class LidarDetector(SafeLifecycleNode):
             self._port.unsubscribe()
         worker, self._worker = self._worker, None
         if worker is not None and not worker.stop(STOP_TIMEOUT):
+            # The native call cannot be ended from outside: its thread keeps the model, which must not be closed.
+            self._model.release(keep=True)
             raise WorkerStuckError(f"a cloud was not done within {STOP_TIMEOUT:.0f} s; its thread is abandoned")
 
     def release(self) -> None:
-        """Frees the topics."""
+        """Frees model and topics."""
         try:
             self.deactivate()
         finally:
             port, self._port = self._port, None
             if port is not None:
                 port.destroy()
+            motion, self._motion = self._motion, None
+            if motion is not None:
+                motion.destroy()
             transforms, self._transforms = self._transforms, None
             if transforms is not None:
                 transforms.close()
             self._detector = None
+            self._model.release()
 
     def _gate(self) -> tuple[bool, float]:
         return self._enabled, self._settings.values.max_rate
@@ -107,8 +136,48 @@ class LidarDetector(SafeLifecycleNode):
         stamp = Time.from_msg(message.header.stamp).nanoseconds
         if isinstance(message, LaserScan):
             return Sweep(scan_points(to_raw_scan(message)), frame, stamp)
-        limit = self._settings.values.max_cloud_points
-        return Sweep(xyz_of(cloud_view(to_raw_cloud(message), limit)), frame, stamp)
+        view = cloud_view(to_raw_cloud(message), self._settings.values.max_cloud_points)
+        points, kept = xyz_and_kept(view)
+        return Sweep(self._deskewed(points, kept, view, frame, stamp), frame, stamp)
+
+    def _deskewed(self, points: Points, kept: Any, view: Any, frame: str, stamp: int) -> Points:
+        """The points as if measured at the stamp, where that is asked for and possible; what prevents it is counted."""
+        if self._motion is None:
+            return points
+        try:
+            times = point_times(view, stamp)
+            motion = self._motion.at(stamp, MOTION_WITHIN)
+            if times is None or motion is None:
+                missing = f"field {', '.join(TIME_FIELDS)}" if times is None else f"motion within {MOTION_WITHIN} s"
+                raise PointTimesError(f"there is no {missing} of the cloud")
+            twist, moving = motion
+            if moving and moving != frame:
+                twist = twist.seen_from(self._lookup(frame, moving, stamp))
+        except (PointTimesError, TransformError) as error:
+            self._not_deskewed += 1
+            self.get_logger().warning(f"cloud not deskewed: {error}", throttle_duration_sec=10.0)
+            return points
+        return deskew(points, times[kept], twist)
+
+    def _find(self, *given: Any) -> CloudResult:
+        """One pass of the method that serves; its failures are counted, as those of tf are not."""
+        holder = self._model.holder
+        assert holder is not None, "the worker runs only while there is a method"
+        try:
+            result: CloudResult = holder.detect(*given)
+        except Exception as error:
+            self._model.failed(error)
+            raise
+        self._model.succeeded()
+        return result
+
+    def _abandon(self, seconds: float) -> bool:
+        error = WorkerStuckError(f"a forward pass did not return within {seconds:g} s; its thread is abandoned")
+        return self._worker is not None and self._worker.abandon(error)
+
+    def _on_changed(self) -> None:
+        self._model.commit(self._settings.values)
+        self._announce()
 
     def _detect(self, sweeps: Sequence[Sweep]) -> SweepResult:
         assert self._detector is not None, "the worker runs only while there is a detector"
@@ -142,16 +211,20 @@ class LidarDetector(SafeLifecycleNode):
         return response
 
     def _check_port(self) -> None:
-        if self._port is not None:
-            self._port.check()
+        for port in (self._port, self._motion):
+            if port is not None:
+                port.check()
 
     def _publish_diagnostics(self) -> None:
         name = self.get_fully_qualified_name().lstrip("/")
         values = self._settings.values
-        statuses = [Status(f"{name}: detector", values.method)]
+        model = self._model.detector
+        statuses = [Status(f"{name}: detector", values.method), self._model.describe()]
         statuses[0].values = {
             "state": self.state_label,
             "method": values.method,
+            "serving": model.title if model is not None else "none",
+            "abandoned threads": str(self._worker.abandoned if self._worker else 0),
             "target frame": values.target_frame or "the cloud's own",
             "enabled": str(self._enabled).lower(),
         }
@@ -164,6 +237,10 @@ class LidarDetector(SafeLifecycleNode):
         if self._port is not None:
             statuses.append(Status(f"{name}: lidar", values.input))
             self._port.describe(statuses[-1])
+        if self._motion is not None:
+            statuses.append(Status(f"{name}: motion", values.deskew))
+            statuses[-1].values["clouds not deskewed"] = str(self._not_deskewed)
+            self._motion.describe(statuses[-1])
         self._diagnostics.publish(to_array(statuses, self.get_clock().now().to_msg()))
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from robot_ai.backends.loading import BackendChoice
 from robot_ai.lidar.clouds import MAX_POINTS
 from robot_ai.lidar.cluster_detector import ClusterSettings
 from robot_ai.lidar.detections import LABELS
 from robot_ai.lidar.filters import Region
 from robot_ai.lidar.ground import GroundSettings
 from robot_ai.lidar.scan_detector import ScanSettings
-from robot_ai.pipeline.cloud_detector import METHODS, SweepSettings
+from robot_ai.nodes.model_parameters import ModelParameters
+from robot_ai.pipeline.cloud_detector import CLUSTER, METHODS, PILLARS, SweepSettings
 from robot_ai.ros.errors import ParameterError
 from robot_ai.ros.parameter_spec import parameter
 
@@ -18,10 +20,18 @@ _CLOUD, _SCAN = ClusterSettings(), ScanSettings()
 
 
 @dataclass(frozen=True)
-class LidarDetectorParameters:
+class LidarDetectorParameters(ModelParameters):
     """A consistent set of values; a cloud is processed with one set from beginning to end."""
 
-    method: str = parameter("cluster", "how clouds are searched; cluster needs no model", choices=METHODS)
+    model: str = parameter(
+        "pillarnet", "of method pillars: a directory with a model.yaml, or a name in models/", swaps=True
+    )
+    fallback_backends: tuple[str, ...] = parameter(
+        (CLUSTER,), "backends, or cluster, that take over in this order when the chosen one of method pillars fails"
+    )
+    method: str = parameter(
+        CLUSTER, "how clouds are searched: cluster needs no model; pillars is learned", choices=METHODS, swaps=True
+    )
     input: str = parameter("points", "points (PointCloud2) or scan (LaserScan)", choices=("points", "scan"))
     target_frame: str = parameter(
         "", "frame of detection and of the boxes, whose z points up; empty: the cloud's own", while_running=True
@@ -75,6 +85,10 @@ class LidarDetectorParameters:
         _CLOUD.max_size, "longest side of an object, in meters; walls are larger", minimum=0.1, maximum=200.0,
         while_running=True,
     )  # fmt: skip
+    deskew: str = parameter(
+        "off", "correct clouds for the lidar's motion within a turn, by topic twist (TwistStamped) or odom (Odometry); "
+        "points need a time field", choices=("off", "twist", "odom"),
+    )  # fmt: skip
     tracking: bool = parameter(False, "number objects from cloud to cloud, and estimate velocities", while_running=True)
     max_rate: float = parameter(
         0.0, "most clouds per second, in Hz; 0: no limit", minimum=0.0, maximum=1000.0, while_running=True
@@ -83,6 +97,13 @@ class LidarDetectorParameters:
         MAX_POINTS, "larger clouds are dropped as malformed", minimum=1, maximum=100_000_000, while_running=True
     )
     autostart: bool = parameter(True, "configure and activate at start, without a lifecycle manager", read_only=True)
+
+    @property
+    def choice(self) -> BackendChoice:
+        """The part that decides what is loaded: the method without a model is a backend of its own."""
+        if self.method == CLUSTER or self.input == "scan":
+            return BackendChoice(model="", backend=CLUSTER)
+        return super().choice
 
     @property
     def settings(self) -> SweepSettings:
@@ -114,6 +135,9 @@ class LidarDetectorParameters:
 
     def check(self) -> None:
         """Raises ParameterError or RegionError for values that no range can express."""
+        super().check()
+        if self.method == PILLARS and self.input == "scan":
+            raise ParameterError("method is pillars and input scan; expected method cluster: a scan is no cloud")
         unknown = [name for name in self.class_filter if name not in LABELS]
         if unknown:
             raise ParameterError(f"class_filter names '{unknown[0]}'; expected among {', '.join(LABELS)}")

@@ -48,6 +48,13 @@ class MicroRosBridgeParameters:
     max_message_rate: float = parameter(
         0.0, "most XRCE messages per second taken from one client; 0: no limit", minimum=0.0, maximum=1e6
     )
+    max_stranger_rate: float = parameter(
+        50.0,
+        "most messages per second taken from one address without a session, and ten times as many from one computer; "
+        "0: no limit",
+        minimum=0.0,
+        maximum=1e6,
+    )
     input_history: int = parameter(
         4,
         "messages that a client's reliable input stream holds, RMW_UXRCE_STREAM_HISTORY in its build; larger samples "
@@ -62,7 +69,11 @@ class MicroRosBridgeParameters:
         60.0, "seconds of silence after which a client leaves the graph; 0: never", minimum=0.0, maximum=86_400.0
     )
     probe_period: float = parameter(
-        1.0, "seconds between questions to a client that says nothing; 0: none are asked", minimum=0.0, maximum=3600.0
+        4.0,
+        "seconds between questions to a client that says nothing; 0: none are asked. Longer than any time that it "
+        "spends in uxr_run_session_time, which waits for that much silence and so would never return",
+        minimum=0.0,
+        maximum=3600.0,
     )
     mcu_node: str = parameter(
         "", "full name of the MCU's node that drives, such as /motors; empty: any client counts as the link"
@@ -152,6 +163,7 @@ class MicroRosBridgeParameters:
             max_entities=self.max_entities,
             max_sample=self.max_sample,
             max_message_rate=self.max_message_rate,
+            max_stranger_rate=self.max_stranger_rate,
             input_history=self.input_history,
             liveliness=self.liveliness,
             remove_after=self.remove_after,

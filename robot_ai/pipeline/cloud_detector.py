@@ -9,17 +9,22 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from robot_ai.backends.loading import BackendChoice
 from robot_ai.geometry.transforms import RigidTransform
-from robot_ai.lidar.cluster_detector import ClusterDetector, ClusterSettings
-from robot_ai.lidar.detections import Detections3D
+from robot_ai.lidar.cluster_detector import CloudResult, ClusterDetector, ClusterSettings
+from robot_ai.lidar.detections import LABELS, Detections3D
+from robot_ai.lidar.pillar_detector import PillarDetector, check_card
 from robot_ai.lidar.scan_detector import ScanDetector, ScanSettings
 from robot_ai.lidar.scans import ScanPoints
+from robot_ai.models.card import ModelCard
+from robot_ai.models.find import find_model
 from robot_ai.tracking.tracker_3d import TrackedBatch, Tracker3D
 
-METHODS = ("cluster",)
-"""Ways to detect; a learned one is to join them."""
+CLUSTER, PILLARS = METHODS = ("cluster", "pillars")
+"""Ways to detect in clouds: without a model, and by a learned one."""
 
 Lookup = Callable[[str, str, int], RigidTransform]
+Find = Callable[[NDArray[np.float32], ClusterSettings, NDArray[np.floating] | None], CloudResult]
 
 
 @dataclass(frozen=True)
@@ -58,22 +63,48 @@ class SweepResult:
     durations: dict[str, float] = field(default_factory=dict)
 
 
+class ClusterModel(ClusterDetector):
+    """The method without a model, where a model that can be swapped is expected: it is loaded as `backend` cluster."""
+
+    backend_name = CLUSTER
+    title = "clusters, without a model"
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+CloudModel = ClusterModel | PillarDetector
+
+
+def load_cloud_model(choice: BackendChoice) -> CloudModel:
+    """The method `cluster` for the backend of that name, else the model that the choice says.
+
+    Raises what `PillarDetector.load` raises.
+    """
+    return ClusterModel() if choice.backend == CLUSTER else PillarDetector.load(choice)
+
+
+def check_cloud_model(choice: BackendChoice) -> None:
+    """Raises a RobotAIError for a choice that cannot be loaded, as far as can be told without loading."""
+    if choice.backend != CLUSTER:
+        card = ModelCard.load(find_model(choice.model), backends=())
+        check_card(card.select(choice.backend, choice.precision))
+
+
 class CloudDetector:
     """Detects in sweeps of one lidar, in the order of their stamps. Used from one thread at a time.
 
-    `lookup(target, source, stamp)` gives transforms; it is asked only when the target frame is another.
+    `lookup(target, source, stamp)` gives transforms; it is asked only when the target frame is another. `find` is the
+    method for clouds: `detect` of a CloudModel.
     """
 
-    def __init__(self, lookup: Lookup) -> None:
+    labels = LABELS
+
+    def __init__(self, lookup: Lookup, find: Find | None = None) -> None:
         self._lookup = lookup
-        self._clusters = ClusterDetector()
+        self._find = find or ClusterDetector().detect
         self._scans = ScanDetector()
         self._tracker = Tracker3D()
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """The classes that detections have."""
-        return self._clusters.labels
 
     def detect(self, sweeps: Sequence[Sweep], settings: SweepSettings) -> SweepResult:
         """Detects in each sweep. Raises TransformError when the way into the target frame is not known."""
@@ -91,11 +122,11 @@ class CloudDetector:
             result = self._scans.detect(sweep.content, settings.scan)
             found = result.detections if transform is None else into_frame(result.detections, transform)
         elif transform is None:
-            result = self._clusters.detect(sweep.content, settings.cluster)
+            result = self._find(sweep.content, settings.cluster, None)
             found = result.detections
         else:
             points = transform.apply(sweep.content).astype(np.float32)
-            result = self._clusters.detect(points, settings.cluster, transform.translation)
+            result = self._find(points, settings.cluster, transform.translation)
             found = result.detections
         durations |= result.durations
         if not settings.tracking:

@@ -45,7 +45,7 @@ class ImageDetector:
         self.card = card
         self.backend_name = backend_name
         self._backend = backend
-        self._input = card.input_for(backend_of(backend_name))
+        self._input = card.image_for(backend_of(backend_name))
         self._preprocess = ImagePreprocessor(self._input)
         self._decoder = card.create_decoder()
 
@@ -62,6 +62,11 @@ class ImageDetector:
     def device(self) -> str:
         """The device that the backend really uses."""
         return self._backend.device
+
+    @property
+    def title(self) -> str:
+        """The model, its backend and its device, for people."""
+        return f"{self.card.name} in {self.backend_name} on {self.device}"
 
     def check(self, settings: DetectionSettings) -> None:
         """Raises UnknownLabelError when the settings name a class that the model does not know."""

@@ -5,40 +5,57 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
-
-import numpy as np
-from numpy.typing import NDArray
-
-from robot_ai.pipeline.image_detector import DetectionResult, DetectionSettings, ImageDetector
+from typing import Any, Generic, Protocol, TypeVar
 
 
-class ModelHolder:
+class ServedModel(Protocol):
+    """A detector that is loaded and warm. Used from one thread at a time."""
+
+    @property
+    def title(self) -> str:
+        """The model, its backend and its device, for people."""
+
+    @property
+    def backend_name(self) -> str:
+        """What it was loaded in: a backend, or `backend/variant`."""
+
+    @property
+    def detect(self) -> Any:
+        """The method that takes a batch and its settings, and gives what was found."""
+
+    def close(self) -> None:
+        """Frees the model."""
+
+
+Served = TypeVar("Served", bound=ServedModel)
+
+
+class ModelHolder(Generic[Served]):
     """Gives every batch to the current detector; one that was replaced is closed once its last pass has ended.
 
     A pass that never ends keeps its detector: native code cannot be stopped from outside, and freeing the memory under
     it would end the process. Thread-safe.
     """
 
-    def __init__(self, detector: ImageDetector) -> None:
+    def __init__(self, detector: Served) -> None:
         self._lock = threading.Lock()
         self._current = detector
         self._passes: Counter[int] = Counter()
         self._started: float | None = None
 
     @property
-    def current(self) -> ImageDetector:
+    def current(self) -> Served:
         """The detector that takes the next batch."""
         return self._current
 
-    def detect(self, images: Sequence[NDArray[np.uint8]], settings: DetectionSettings) -> DetectionResult:
-        """One pass of the current detector; raises what it raises."""
+    def detect(self, *given: Any) -> Any:
+        """One pass of the current detector; takes and gives what its `detect` does, and raises what it raises."""
         with self._lock:
             detector = self._current
             self._passes[id(detector)] += 1
             self._started = started = time.monotonic()
         try:
-            return detector.detect(images, settings)
+            return detector.detect(*given)
         finally:
             with self._lock:
                 self._passes[id(detector)] -= 1
@@ -54,7 +71,7 @@ class ModelHolder:
         started = self._started
         return 0.0 if started is None else now - started
 
-    def switch(self, detector: ImageDetector) -> None:
+    def switch(self, detector: Served) -> None:
         """Makes `detector` the current one, from the next batch on."""
         with self._lock:
             old, self._current = self._current, detector
@@ -70,6 +87,6 @@ class ModelHolder:
             self._current.close()
 
 
-def _close(detector: ImageDetector) -> None:
+def _close(detector: ServedModel) -> None:
     """Frees a detector beside the frames: that can take longer than one of them."""
     threading.Thread(target=detector.close, name="close_model", daemon=True).start()

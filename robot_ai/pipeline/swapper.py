@@ -7,34 +7,35 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Generic
 
 from robot_ai.backends.loading import BackendChoice
 from robot_ai.errors import RobotAIError
-from robot_ai.pipeline.image_detector import ImageDetector
+from robot_ai.pipeline.model_holder import Served
 
 
 @dataclass(frozen=True)
-class Loaded:
+class Loaded(Generic[Served]):
     """How the newest request ended: a detector that is warm and verified, or why there is none."""
 
     ticket: int
     choice: BackendChoice
-    detector: ImageDetector | None
+    detector: Served | None
     error: str
 
 
-class Swapper:
+class Swapper(Generic[Served]):
     """Loads models in threads of their own; only the newest request counts, an older one's model is closed again.
 
     Nothing here waits: whoever asks comes back for the result. A load that hangs holds up no later one. Thread-safe.
     """
 
-    def __init__(self, load: Callable[[BackendChoice], ImageDetector]) -> None:
+    def __init__(self, load: Callable[[BackendChoice], Served]) -> None:
         self._load = load
         self._lock = threading.Lock()
         self._tickets = itertools.count(1)
         self._newest: tuple[int, BackendChoice] | None = None
-        self._loaded: Loaded | None = None
+        self._loaded: Loaded[Served] | None = None
 
     @property
     def loading(self) -> BackendChoice | None:
@@ -53,7 +54,7 @@ class Swapper:
         """Drops what was asked for."""
         self._replace(None)
 
-    def take(self) -> Loaded | None:
+    def take(self) -> Loaded[Served] | None:
         """The newest request's result, once; None while it loads or when nothing was asked for."""
         with self._lock:
             loaded, self._loaded = self._loaded, None
@@ -69,7 +70,8 @@ class Swapper:
             unused.detector.close()
 
     def _run(self, ticket: int, choice: BackendChoice) -> None:
-        detector, error = None, ""
+        detector: Served | None = None
+        error = ""
         try:
             detector = self._load(choice)
         except RobotAIError as refusal:

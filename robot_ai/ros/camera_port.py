@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray, LabelInfo, VisionInfo
@@ -14,8 +16,10 @@ from robot_ai.models.card import ModelCard
 from robot_ai.perception.detections import Detections
 from robot_ai.perception.drawing import draw
 from robot_ai.ros.detections import to_detection_array, to_label_info, to_vision_info
+from robot_ai.ros.detections_cdr import encode_detection_array, matches_installed_messages
 from robot_ai.ros.images import bgr_to_image
 from robot_ai.ros.source_port import SourcePort
+from robot_ai.tracking.tracker_2d import Tracker2D
 
 _LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
@@ -28,14 +32,21 @@ class CameraPort(SourcePort):
         self._transport = transport
         prefix = f"{camera}/" if camera else ""
         self._base = f"{prefix}image"
+        self._encode = encode_detection_array if matches_installed_messages() else to_detection_array
+        self._tracker = Tracker2D()
         self._detections = node.create_publisher(Detection2DArray, f"{prefix}detections", 10)
         self._drawn = node.create_publisher(Image, f"{prefix}detections/image", 2)
         self._label_info = node.create_publisher(LabelInfo, f"{prefix}label_info", _LATCHED)
         self._vision_info = node.create_publisher(VisionInfo, f"{prefix}vision_info", _LATCHED)
 
-    def publish(self, message: Any, image: Any, detections: Detections) -> None:
-        """Answers one source message; draws only for those who look."""
-        self._detections.publish(to_detection_array(detections, message.header))
+    def publish(self, message: Any, image: Any, detections: Detections, tracking: bool = False) -> None:
+        """Answers one source message, with the numbers of tracks if these are wanted; draws only for those who look."""
+        ids: Sequence[str] = ()
+        if tracking:
+            ids = self._tracker.update(detections, Time.from_msg(message.header.stamp).nanoseconds)
+        else:
+            self._tracker.reset()
+        self._detections.publish(self._encode(detections, message.header, ids))
         self._answered(message.header)
         if not self._drawn.get_subscription_count():
             return

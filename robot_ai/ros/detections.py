@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from std_msgs.msg import Header
 from vision_msgs.msg import (
@@ -17,16 +19,19 @@ from robot_ai.models.card import ModelCard
 from robot_ai.perception.detections import Detections
 
 
-def to_detection_array(detections: Detections, header: Header) -> Detection2DArray:
-    """Converts detections into a message under the source's header; class_id is the label's name."""
+def to_detection_array(detections: Detections, header: Header, ids: Sequence[str] = ()) -> Detection2DArray:
+    """Converts detections into a message under the source's header; class_id is the label's name, ids the tracks'."""
     message = Detection2DArray(header=header)
     names = detections.names
     scores = detections.scores.tolist()
-    for name, score, (left, top, right, bottom) in zip(names, scores, detections.xyxy.tolist(), strict=True):
+    boxes = detections.xyxy.tolist()
+    for name, score, (left, top, right, bottom), identity in zip(
+        names, scores, boxes, ids or [""] * len(names), strict=True
+    ):
         hypothesis = ObjectHypothesisWithPose()
         hypothesis.hypothesis.class_id = name
         hypothesis.hypothesis.score = score
-        detection = Detection2D(header=header, results=[hypothesis])
+        detection = Detection2D(header=header, results=[hypothesis], id=identity)
         detection.bbox.center.position.x = (left + right) / 2
         detection.bbox.center.position.y = (top + bottom) / 2
         detection.bbox.size_x = right - left

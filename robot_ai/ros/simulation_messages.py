@@ -28,16 +28,21 @@ from robot_ai.simulation.scene import StaticFrame
 from robot_ai.simulation.sdf_types import CameraSpec, ImuSpec, LidarSpec
 
 # Gazebo aligns the fields of its clouds to eight bytes.
+_FIELDS = {
+    "x": (0, "<f4", PointField.FLOAT32),
+    "y": (4, "<f4", PointField.FLOAT32),
+    "z": (8, "<f4", PointField.FLOAT32),
+    "intensity": (16, "<f4", PointField.FLOAT32),
+    "ring": (24, "<u2", PointField.UINT16),
+}
 _POINT = np.dtype(
     {
-        "names": ["x", "y", "z", "intensity", "ring"],
-        "formats": ["<f4", "<f4", "<f4", "<f4", "<u2"],
-        "offsets": [0, 4, 8, 16, 24],
+        "names": list(_FIELDS),
+        "formats": [kind for _, kind, _ in _FIELDS.values()],
+        "offsets": [offset for offset, _, _ in _FIELDS.values()],
         "itemsize": 32,
     }
 )
-_KINDS = {"x": PointField.FLOAT32, "y": PointField.FLOAT32, "z": PointField.FLOAT32, "intensity": PointField.FLOAT32,
-          "ring": PointField.UINT16}  # fmt: skip
 
 
 def to_time(nanoseconds: int) -> Time:
@@ -82,7 +87,7 @@ def to_points(sweep: Sweep, header: Header) -> PointCloud2:
         height=rings,
         width=columns,
         fields=[
-            PointField(name=name, offset=int(_POINT.fields[name][1]), datatype=_KINDS[name], count=1) for name in _KINDS
+            PointField(name=name, offset=offset, datatype=kind, count=1) for name, (offset, _, kind) in _FIELDS.items()
         ],
         point_step=_POINT.itemsize,
         row_step=_POINT.itemsize * columns,

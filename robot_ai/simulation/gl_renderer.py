@@ -128,5 +128,5 @@ def _open_context(kind: str, width: int, height: int) -> Any:
             from mujoco.osmesa import GLContext
         return GLContext(width, height)
     # PyOpenGL answers a missing library with an AttributeError of None, among others.
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
         raise RendererError(f"{kind} does not work here: {type(error).__name__}: {error}") from error

@@ -70,6 +70,7 @@ class Observer:
         image: NDArray[np.uint16],
         spec: CameraSpec,
         optical: RigidTransform,
+        *,
         min_pixels: int,
         min_visibility: float,
     ) -> Seen:
@@ -79,6 +80,7 @@ class Observer:
         world. Things of fewer than `min_pixels` pixels, or less visible than `min_visibility`, are left out.
         """
         corners, truncations = self._rectangles(data, spec, optical)
+        to_optical = optical.inverse
         found: list[tuple[int, list[int], float]] = []
         for index in np.flatnonzero(truncations < 1).tolist():
             left, top, right, bottom = corners[index].tolist()
@@ -86,9 +88,10 @@ class Observer:
             if not mask.size or cv2.countNonZero(mask) < min_pixels:
                 continue
             x, y, width, height = cv2.boundingRect(mask)
-            occlusion = self._occlusion(index, data, spec, optical, mask, (left, top))
-            if (1 - truncations[index]) * (1 - occlusion) >= min_visibility:
-                found.append((index, [left + x, top + y, left + x + width, top + y + height], occlusion))
+            surface = (to_optical @ body_pose(data, int(self._bodies[index]))).apply(self._surfaces[index])
+            hidden = self._occlusion(surface.astype(float), spec, mask, (left, top))
+            if (1 - truncations[index]) * (1 - hidden) >= min_visibility:
+                found.append((index, [left + x, top + y, left + x + width, top + y + height], hidden))
         kept = np.array([index for index, _, _ in found], np.int64)
         occlusion = np.array([share for _, _, share in found], np.float32)
         truncation = truncations[kept].astype(np.float32)
@@ -135,21 +138,13 @@ class Observer:
         limits = np.array([spec.width, spec.height] * 2)
         return np.clip(reach, 0, limits).astype(np.int64), share
 
-    def _occlusion(
-        self,
-        index: int,
-        data: Any,
-        spec: CameraSpec,
-        optical: RigidTransform,
-        mask: NDArray[np.uint8],
-        corner: tuple[int, int],
-    ) -> float:
-        """The share of the thing's surface points within the image whose pixels show something else.
+    @staticmethod
+    def _occlusion(points: Floats, spec: CameraSpec, mask: NDArray[np.uint8], corner: tuple[int, int]) -> float:
+        """The share of a thing's surface points (K, 3), in the optical frame, within the image whose pixels show
+        something else.
 
         mask: where the thing is seen, in a part of the image that begins at `corner` (x, y).
         """
-        body = int(self._bodies[index])
-        points = (optical.inverse @ body_pose(data, body)).apply(self._surfaces[index])
         points = points[points[:, 2] > _NEAREST]
         spots = np.rint(points[:, :2] / points[:, 2:] * spec.focal + spec.center).astype(np.int64)
         x, y = spots[:, 0], spots[:, 1]
@@ -167,6 +162,7 @@ def present_around(
     data: Any,
     frame: RigidTransform,
     labels: tuple[str, ...],
+    *,
     reach: float,
     things: Sequence[int] | None = None,
 ) -> Present:

@@ -42,7 +42,14 @@ class RayCaster:
         self._groups = groups
 
     def cast(
-        self, data: Any, origin: NDArray[np.float64], rays: NDArray[np.float64], near: float, far: float, body: int = -1
+        self,
+        data: Any,
+        origin: NDArray[np.float64],
+        rays: NDArray[np.float64],
+        *,
+        near: float,
+        far: float,
+        body: int = -1,
     ) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
         """Distances (N,), inf for a miss, and geoms (N,), -1 for a miss, along unit directions (N, 3) in the world.
 
@@ -91,7 +98,7 @@ class Lidar:
         rays = self.directions.reshape(-1, 3) @ pose.rotation.T
         far = spec.max_range + 6 * spec.noise
         distances, geoms = self._caster.cast(
-            data, pose.translation, np.ascontiguousarray(rays), spec.min_range, far, self.mounted.body
+            data, pose.translation, np.ascontiguousarray(rays), near=spec.min_range, far=far, body=self.mounted.body
         )
         deviation = spec.noise * noise
         if deviation:

@@ -61,7 +61,7 @@ def _geometries(file: Path, where: str) -> list[tuple[str, Any]]:
         scene = trimesh.load(file, force="scene", process=False, group_material=True, skip_materials=False)
         placed = scene.dump() if hasattr(scene, "dump") else [scene]
     # trimesh's readers raise whatever they stumble over.
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
         raise MeshError(f"{where}: {file} cannot be read: {type(error).__name__}: {error}") from error
     meshes = [mesh for mesh in placed if isinstance(mesh, trimesh.Trimesh)]
     return [(_name(mesh, index), mesh) for index, mesh in enumerate(meshes)]

@@ -14,6 +14,8 @@ from robot_ai.simulation.sdf_types import Geometry
 _POINTS = 256
 _DIRECTIONS = 128
 _AROUND = 24
+# The plastic number, the root of x**3 = x + 1.
+_PLASTIC = 1.324717957244746
 
 
 @dataclass(frozen=True)
@@ -27,11 +29,11 @@ class Outline:
     surface: Floats
 
 
-def outline_of(triangles: list[Floats], seed: int = 0) -> Outline:
+def outline_of(triangles: list[Floats]) -> Outline:
     """The outline of triangles, each entry (N, 3, 3)."""
     corners = np.concatenate(triangles)
     points = corners.reshape(-1, 3)
-    return Outline(points.min(axis=0), points.max(axis=0), _hull(points), _scatter(corners, seed))
+    return Outline(points.min(axis=0), points.max(axis=0), _hull(points), _scatter(corners))
 
 
 def part_triangles(part: MeshPart) -> Floats:
@@ -67,16 +69,18 @@ def _hull(points: Floats) -> Floats:
     return farthest
 
 
-def _scatter(corners: Floats, seed: int) -> Floats:
+def _scatter(corners: Floats) -> Floats:
+    """Points evenly spread by area: at equal steps along the triangles' areas, within each by a sequence of low
+    discrepancy (Roberts 2018, R2)."""
     edges = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
     areas = np.linalg.norm(np.cross(*edges), axis=1)
     if not areas.sum() > 0:
         return np.resize(corners.reshape(-1, 3), (_POINTS, 3))
-    rng = np.random.default_rng(seed)
-    which = rng.choice(len(corners), _POINTS, p=areas / areas.sum())
-    u, v = rng.random((2, _POINTS, 1))
+    steps = np.arange(_POINTS) + 0.5
+    which = np.searchsorted(np.cumsum(areas) / areas.sum(), steps / _POINTS)
+    u, v = (0.5 + steps / _PLASTIC) % 1, (0.5 + steps / _PLASTIC**2) % 1
     beyond = u + v > 1
-    u, v = np.where(beyond, 1 - u, u), np.where(beyond, 1 - v, v)
+    u, v = np.where(beyond, 1 - u, u)[:, None], np.where(beyond, 1 - v, v)[:, None]
     spread: Floats = corners[which, 0] + u * edges[0][which] + v * edges[1][which]
     return spread
 

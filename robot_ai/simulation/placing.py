@@ -74,7 +74,7 @@ class FrameTree:
     def pose(self, name: str, where: str) -> RigidTransform:
         """The transform of a frame into the scope's root. Raises SdfFrameError, with `where` for its message."""
         chain = RigidTransform.identity()
-        seen = []
+        seen: list[str] = []
         while name not in (self._root, ""):
             if name in seen:
                 raise SdfFrameError(f"{where}: the frames {' -> '.join([*seen, name])} are relative to each other")

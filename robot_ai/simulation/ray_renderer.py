@@ -1,4 +1,4 @@
-"""Images by ray casting, for machines without OpenGL: coarse, without textures and shadows, but true in its geometry."""
+"""Images by ray casting, for machines without OpenGL: coarse, without textures and shadows, true in geometry."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class RayRenderer:
             share = np.clip((normals * towards).sum(axis=1), 0.0, 1.0)
             light += share[:, None] * self._model.light_diffuse[index]
         shades = np.where(hit[:, None], np.clip(self._colors[geoms] * light, 0, 1), self._sky)
-        coarse = (shades * 255).astype(np.uint8).reshape(_coarse(width, height)[::-1] + (3,))
+        coarse = (shades * 255).astype(np.uint8).reshape((*_coarse(width, height)[::-1], 3))
         return np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_NEAREST), np.uint8)
 
     def segment(
@@ -89,7 +89,7 @@ def pixel_rays(model: Any, camera: int, width: int, height: int, grid: tuple[int
     columns by rows over the image."""
     sensor, intrinsic = model.cam_sensorsize[camera], model.cam_intrinsic[camera]
     focal = intrinsic[:2] / sensor * (width, height)
-    middle = intrinsic[2:] / sensor * (width, height) + (width / 2, height / 2)
+    middle = np.array([width, height]) / 2 - intrinsic[2:] / sensor * (width, height)
     x = (np.arange(grid[0]) + 0.5) * width / grid[0]
     y = (np.arange(grid[1]) + 0.5) * height / grid[1]
     right, down = np.meshgrid((x - middle[0]) / focal[0], (y - middle[1]) / focal[1])
@@ -103,7 +103,7 @@ def _coarse(width: int, height: int) -> tuple[int, int]:
 
 
 def _colors(model: Any) -> NDArray[np.float64]:
-    """(ngeom + 1, 3): each geom's color, that of its texture's average where it has one; the last one is for the sky."""
+    """(ngeom + 1, 3): each geom's color, by its texture's average where it has one; the last is for the sky."""
     colors = np.zeros((model.ngeom + 1, 3))
     for geom in range(model.ngeom):
         material = int(model.geom_matid[geom])

@@ -47,7 +47,7 @@ def choose(kind: str) -> tuple[str, list[str]]:
     """
     if kind == RAYS:
         return RAYS, []
-    failures = []
+    failures: list[str] = []
     for candidate in GL_KINDS if kind == AUTO else (kind,):
         problem = probe(candidate)
         if not problem:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from xml.etree.ElementTree import Element
 
 import defusedxml.ElementTree
 from defusedxml.common import DefusedXmlException
@@ -27,7 +28,7 @@ def model_directories(beside: Path) -> list[Path]:
     named = [
         Path(part) for name in ENVIRONMENT_VARIABLES for part in os.environ.get(name, "").split(os.pathsep) if part
     ]
-    around = [folder for parent in list(beside.resolve().parents)[:3] for folder in (parent / "models", parent)]
+    around = [folder for parent in list(beside.resolve().parents)[:2] for folder in (parent / "models", parent)]
     return list(dict.fromkeys([*around, *named, *(place / "models" for place in world_directories())]))
 
 
@@ -94,7 +95,7 @@ def model_file(uri: str, beside: Path, where: str) -> Path:
 def _files_of(config: Path) -> list[str]:
     """The SDF files that a model.config names, newest version last as Gazebo writes them, so best first here."""
     try:
-        root = defusedxml.ElementTree.parse(config).getroot()
+        root: Element | None = defusedxml.ElementTree.parse(config).getroot()
     except (OSError, defusedxml.ElementTree.ParseError, DefusedXmlException, ValueError, LookupError) as error:
         raise WorldFileError(f"{config} cannot be read: {error}") from error
-    return [(entry.text or "").strip() for entry in root.findall("sdf")][::-1]
+    return [(entry.text or "").strip() for entry in (root.findall("sdf") if root is not None else ())][::-1]

@@ -18,7 +18,10 @@ VISUAL_GROUP, COLLISION_GROUP = 0, 3
 
 @dataclass(frozen=True, eq=False)
 class MountedSensor:
-    """A sensor on a body; equal to itself only. pose is in the body's frame; `camera` is a camera's id, `site` an IMU's, else -1."""
+    """A sensor on a body; equal to itself only.
+
+    pose is in the body's frame; frame is that of its messages; `camera` is a camera's id, `site` an IMU's, else -1.
+    """
 
     sensor: Sensor
     model: str
@@ -32,14 +35,14 @@ class MountedSensor:
 
 @dataclass(frozen=True)
 class Thing:
-    """A labelled model. outline is in the frame of its first link's body, `body`."""
+    """A labelled model. outline is in the frame of its first link's body, `body`; to_model takes points of that frame
+    into the model's, along whose axes its box is measured."""
 
     name: str
     label: int
     body: int
     outline: Outline
     to_model: RigidTransform
-    """Takes points of the body's frame into the model's, along whose axes its box is measured."""
 
 
 @dataclass(frozen=True)

@@ -166,11 +166,11 @@ def from_euler(position: Sequence[float], rpy: Sequence[float], degrees: bool = 
 def read_sdf(file: Path) -> SdfElement:
     """The root <sdf> of a file. Raises WorldFileError."""
     try:
-        root = defusedxml.ElementTree.parse(file).getroot()
+        root: Element | None = defusedxml.ElementTree.parse(file).getroot()
     except OSError as error:
         raise WorldFileError(f"{file} cannot be read: {error.strerror}; expected an SDF file") from error
     except (defusedxml.ElementTree.ParseError, DefusedXmlException, ValueError, LookupError) as error:
         raise WorldFileError(f"{file} is no XML: {error}") from error
-    if root.tag != "sdf":
-        raise WorldFileError(f"{file} holds <{root.tag}>; expected <sdf>")
+    if root is None or root.tag != "sdf":
+        raise WorldFileError(f"{file} holds <{'nothing' if root is None else root.tag}>; expected <sdf>")
     return SdfElement(root, file)

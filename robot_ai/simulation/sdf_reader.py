@@ -14,19 +14,82 @@ from robot_ai.simulation.sdf_shapes import read_collision, read_color, read_visu
 from robot_ai.simulation.sdf_types import Frame, Inertial, Joint, Link, Model, Plugin, Sensor, World
 
 _WORLD = frozenset(
-    "model include light frame gravity physics scene plugin gui audio wind atmosphere magnetic_field "
-    "spherical_coordinates population road state actor joint".split()
+    [
+        "model",
+        "include",
+        "light",
+        "frame",
+        "gravity",
+        "physics",
+        "scene",
+        "plugin",
+        "gui",
+        "audio",
+        "wind",
+        "atmosphere",
+        "magnetic_field",
+        "spherical_coordinates",
+        "population",
+        "road",
+        "state",
+        "actor",
+        "joint",
+    ]
 )
 _MODEL = frozenset(
-    "pose static self_collide allow_auto_disable enable_wind link joint frame model include plugin gripper".split()
+    [
+        "pose",
+        "static",
+        "self_collide",
+        "allow_auto_disable",
+        "enable_wind",
+        "link",
+        "joint",
+        "frame",
+        "model",
+        "include",
+        "plugin",
+        "gripper",
+    ]
 )
-_INCLUDE = frozenset("uri name pose static plugin placement_frame".split())
+_INCLUDE = frozenset(["uri", "name", "pose", "static", "plugin", "placement_frame"])
 _LINK = frozenset(
-    "pose inertial visual collision sensor light gravity enable_wind self_collide kinematic must_be_base_link "
-    "velocity_decay projector audio_source audio_sink battery particle_emitter plugin".split()
+    [
+        "pose",
+        "inertial",
+        "visual",
+        "collision",
+        "sensor",
+        "light",
+        "gravity",
+        "enable_wind",
+        "self_collide",
+        "kinematic",
+        "must_be_base_link",
+        "velocity_decay",
+        "projector",
+        "audio_source",
+        "audio_sink",
+        "battery",
+        "particle_emitter",
+        "plugin",
+    ]
 )
-_JOINT = frozenset("parent child pose axis axis2 physics sensor gearbox_ratio thread_pitch screw_thread_pitch".split())
-_INERTIAL = frozenset("mass pose inertia density fluid_added_mass".split())
+_JOINT = frozenset(
+    [
+        "parent",
+        "child",
+        "pose",
+        "axis",
+        "axis2",
+        "physics",
+        "sensor",
+        "gearbox_ratio",
+        "thread_pitch",
+        "screw_thread_pitch",
+    ]
+)
+_INERTIAL = frozenset(["mass", "pose", "inertia", "density", "fluid_added_mass"])
 JOINTS = ("fixed", "revolute", "continuous", "prismatic", "ball")
 LABEL_PLUGINS = ("gz::sim::systems::Label", "ignition::gazebo::systems::Label")
 _GREY = (0.4, 0.4, 0.4, 1.0)

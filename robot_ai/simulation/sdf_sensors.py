@@ -10,24 +10,92 @@ from robot_ai.simulation.sdf_shapes import read_color
 from robot_ai.simulation.sdf_types import CameraSpec, ImuSpec, LidarSpec, Light, Sensor
 
 _SENSOR = frozenset(
-    "pose topic update_rate always_on visualize enable_metrics plugin camera lidar ray imu gz_frame_id "
-    "ignition_frame_id frame_id".split()
+    [
+        "pose",
+        "topic",
+        "update_rate",
+        "always_on",
+        "visualize",
+        "enable_metrics",
+        "plugin",
+        "camera",
+        "lidar",
+        "ray",
+        "imu",
+        "gz_frame_id",
+        "ignition_frame_id",
+        "frame_id",
+    ]
 )
 _CAMERA = frozenset(
-    "pose horizontal_fov image clip noise lens distortion optical_frame_id camera_info_topic save depth_camera "
-    "visibility_mask triggered trigger_topic segmentation_type box_type anti_aliasing_quality".split()
+    [
+        "pose",
+        "horizontal_fov",
+        "image",
+        "clip",
+        "noise",
+        "lens",
+        "distortion",
+        "optical_frame_id",
+        "camera_info_topic",
+        "save",
+        "depth_camera",
+        "visibility_mask",
+        "triggered",
+        "trigger_topic",
+        "segmentation_type",
+        "box_type",
+        "anti_aliasing_quality",
+    ]
 )
-_LIDAR = frozenset("scan range noise visibility_mask".split())
-_IMU = frozenset("angular_velocity linear_acceleration orientation_reference_frame enable_orientation".split())
+_LIDAR = frozenset(["scan", "range", "noise", "visibility_mask"])
+_IMU = frozenset(["angular_velocity", "linear_acceleration", "orientation_reference_frame", "enable_orientation"])
 _LIGHT = frozenset(
-    "pose cast_shadows intensity diffuse specular attenuation direction spot light_on visualize plugin".split()
+    [
+        "pose",
+        "cast_shadows",
+        "intensity",
+        "diffuse",
+        "specular",
+        "attenuation",
+        "direction",
+        "spot",
+        "light_on",
+        "visualize",
+        "plugin",
+    ]
 )
 LIDARS = ("gpu_lidar", "gpu_ray", "lidar", "ray")
-_UNSUPPORTED = (
-    "air_pressure air_speed altimeter boundingbox_camera boundingbox contact custom depth depth_camera force_torque gps "
-    "logical_audio logical_camera magnetometer multicamera navsat rfid rfidtag rgbd rgbd_camera segmentation "
-    "segmentation_camera sonar thermal thermal_camera wideanglecamera wireless_receiver wireless_transmitter"
-).split()
+_UNSUPPORTED = [
+    "air_pressure",
+    "air_speed",
+    "altimeter",
+    "boundingbox_camera",
+    "boundingbox",
+    "contact",
+    "custom",
+    "depth",
+    "depth_camera",
+    "force_torque",
+    "gps",
+    "logical_audio",
+    "logical_camera",
+    "magnetometer",
+    "multicamera",
+    "navsat",
+    "rfid",
+    "rfidtag",
+    "rgbd",
+    "rgbd_camera",
+    "segmentation",
+    "segmentation_camera",
+    "sonar",
+    "thermal",
+    "thermal_camera",
+    "wideanglecamera",
+    "wireless_receiver",
+    "wireless_transmitter",
+]
 
 
 def read_sensor(element: SdfElement) -> Sensor | str:

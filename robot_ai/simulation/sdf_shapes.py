@@ -10,11 +10,34 @@ from robot_ai.simulation.sdf_element import SdfElement
 from robot_ai.simulation.sdf_types import Color, Geometry, Material, Shape
 
 _VISUAL = frozenset(
-    "pose geometry material transparency cast_shadows laser_retro plugin meta visibility_flags visibility_mask".split()
+    [
+        "pose",
+        "geometry",
+        "material",
+        "transparency",
+        "cast_shadows",
+        "laser_retro",
+        "plugin",
+        "meta",
+        "visibility_flags",
+        "visibility_mask",
+    ]
 )
-_COLLISION = frozenset("pose geometry surface laser_retro max_contacts density auto_inertia_params".split())
+_COLLISION = frozenset(["pose", "geometry", "surface", "laser_retro", "max_contacts", "density", "auto_inertia_params"])
 _MATERIAL = frozenset(
-    "ambient diffuse specular emissive shininess script shader lighting double_sided pbr render_order".split()
+    [
+        "ambient",
+        "diffuse",
+        "specular",
+        "emissive",
+        "shininess",
+        "script",
+        "shader",
+        "lighting",
+        "double_sided",
+        "pbr",
+        "render_order",
+    ]
 )
 _NOT_SIMULATED = ("heightmap", "image", "polyline", "empty")
 _KINDS = {"box": "size", "sphere": "radius", "cylinder": "", "capsule": "", "ellipsoid": "radii", "plane": "",

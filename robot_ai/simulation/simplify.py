@@ -13,7 +13,7 @@ def merge_near_vertices(
     vertices: NDArray[np.float64], faces: NDArray[np.int32], uv: NDArray[np.float32] | None, cell: float
 ) -> tuple[NDArray[np.float64], NDArray[np.int32], NDArray[np.float32] | None]:
     """Joins the vertices (N, 3) in each cube of edge `cell`, in meters, into their middle, and drops the faces (M, 3)
-    that collapse or come twice: vertex clustering, Rossignac and Borrel 1993. `cell` 0 drops those that come twice only.
+    that collapse or come twice: vertex clustering, Rossignac and Borrel 1993. `cell` 0 only drops what comes twice.
 
     Models of people give each triangle twice, once for each side; the one that comes first stays.
     """

@@ -106,7 +106,7 @@ class Truth:
 
 
 class Simulation:
-    """One run of a scene. Not thread-safe, but for `drive.command`; what draws is used in the thread that calls `advance`."""
+    """One run of a scene. Not thread-safe, but for `drive.command`."""
 
     def __init__(self, scene: Scene, settings: Settings) -> None:
         self.scene = scene
@@ -211,7 +211,9 @@ class Simulation:
             observer = self._observer(truth.labels)
             image = renderer.segment(self.data, mounted.camera, spec.width, spec.height, observer.numbers)
             optical = self.sensor_pose(mounted)
-            seen = observer.seen(self.data, image, spec, optical, truth.min_pixels, truth.min_visibility)
+            seen = observer.seen(
+                self.data, image, spec, optical, min_pixels=truth.min_pixels, min_visibility=truth.min_visibility
+            )
         return ImageReading(self._noise[_key(mounted)].add(pixels, self._rngs[_key(mounted)]), seen)
 
     def _observer(self, labels: tuple[str, ...]) -> Observer:
@@ -229,7 +231,8 @@ class Simulation:
         counts = np.bincount(sweep.things[sweep.things >= 0], minlength=len(self.scene.things))
         hit = np.flatnonzero(counts >= truth.min_points).tolist()
         frame = self.sensor_pose(mounted)
-        return SweepReading(sweep, present_around(self.scene, self.data, frame, truth.labels, spec.max_range, hit))
+        present = present_around(self.scene, self.data, frame, truth.labels, reach=spec.max_range, things=hit)
+        return SweepReading(sweep, present)
 
     def _measure_drive(self, seconds: float) -> Odometry:
         assert self.drive is not None, "the drive is scheduled only where there is one"

@@ -1,6 +1,6 @@
 """Models that walk from waypoint to waypoint, as gz::sim::systems::TrajectoryFollower sends them.
 
-Gazebo pushes its followers with a force; here they walk at a set speed and turn on the spot, whatever stands in the way.
+Gazebo pushes its followers with a force; here they walk at a set speed and turn on the spot, whatever is in their way.
 """
 
 from __future__ import annotations

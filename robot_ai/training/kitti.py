@@ -18,6 +18,7 @@ from robot_ai.geometry.camera import CameraModel
 from robot_ai.geometry.transforms import RigidTransform
 from robot_ai.lidar.detections import LABELS, Detections3D
 from robot_ai.lidar.files import read_points
+from robot_ai.training.lidar_scoring import MIN_POINTS, BandScore, band_of, judge, no_scores
 
 CLASSES = {
     "Pedestrian": "person",
@@ -29,11 +30,6 @@ CLASSES = {
     "Tram": "vehicle",
 }
 """Our label for each of KITTI's types; Misc and DontCare are neither asked for nor counted against a detector."""
-
-BANDS = ((0.0, 20.0), (20.0, 40.0))
-MIN_POINTS = 20
-# A center this near, in meters on the ground, is a hit: of a car only the near side is seen.
-_NEAR_ENOUGH = {"person": 1.0, "cyclist": 1.0, "vehicle": 2.0}
 
 
 class KittiError(RobotAIError):
@@ -85,26 +81,6 @@ class KittiDataSet:
 
 
 @dataclass
-class BandScore:
-    """Counts for one class in one band of distances."""
-
-    found: int = 0
-    asked: int = 0
-    right: int = 0
-    said: int = 0
-
-    @property
-    def recall(self) -> float:
-        """Part of the objects that were found under their class; NaN when there was none."""
-        return self.found / self.asked if self.asked else float("nan")
-
-    @property
-    def precision(self) -> float:
-        """Part of the detections that are such an object; NaN when there was none."""
-        return self.right / self.said if self.said else float("nan")
-
-
-@dataclass
 class KittiScore:
     """Scores by (class, band); `noticed` are objects that some box of any class stands for, of `objects`."""
 
@@ -119,7 +95,7 @@ def evaluate(data: KittiDataSet, detect: Callable[[NDArray[np.float32]], Detecti
     A detection without a true object is wrong unless it lies on a DontCare region, on an object with fewer points or on
     one of another kind that is not asked for (Misc).
     """
-    score = KittiScore({(label, band): BandScore() for label in _NEAR_ENOUGH for band in BANDS})
+    score = KittiScore(no_scores())
     for frame in data:
         _judge(frame, _in_image(frame, detect(frame.points)), score)
     return score
@@ -129,42 +105,12 @@ def _judge(frame: KittiFrame, found: Detections3D, score: KittiScore) -> None:
     objects = frame.objects
     points_inside = objects.contains(frame.points, margin=0.1)
     enough = points_inside.sum(axis=1) >= MIN_POINTS
-    for label, reach in _NEAR_ENOUGH.items():
-        asked = objects.class_indices == LABELS.index(label)
-        said = np.flatnonzero(found.class_indices == LABELS.index(label)).tolist()
-        hits = _match(objects.take(asked).centers, found.centers, said, reach)
-        for center, counts, hit in zip(objects.centers[asked], enough[asked], hits, strict=True):
-            band = _band(center)
-            if counts and band is not None:
-                score.bands[label, band].asked += 1
-                score.bands[label, band].found += hit is not None
-        for index in said:
-            band = _band(found.centers[index])
-            if band is not None and (index in hits or not _excused(frame, found, index)):
-                score.bands[label, band].said += 1
-                score.bands[label, band].right += index in hits
+    judge(objects, enough, found, score.bands, lambda index: _excused(frame, found, index))
     boxed = found.contains(frame.points, margin=0.1)
     for thing in np.flatnonzero(enough).tolist():
-        if _band(objects.centers[thing]) is not None:
+        if band_of(objects.centers[thing]) is not None:
             score.objects += 1
             score.noticed += bool((boxed[:, points_inside[thing]].mean(axis=1) >= 0.5).any())
-
-
-def _match(
-    wanted: NDArray[np.float32], found: NDArray[np.float32], candidates: list[int], reach: float
-) -> list[int | None]:
-    """The candidate nearest to each wanted center within `reach` meters on the ground, each at most once."""
-    taken: list[int | None] = []
-    for center in wanted:
-        gaps = {i: float(np.hypot(*(found[i, :2] - center[:2]))) for i in candidates if i not in taken}
-        nearest = min(gaps, key=lambda i: gaps[i], default=None)
-        taken.append(nearest if nearest is not None and gaps[nearest] <= reach else None)
-    return taken
-
-
-def _band(center: NDArray[np.float32]) -> tuple[float, float] | None:
-    distance = float(np.hypot(center[0], center[1]))
-    return next((band for band in BANDS if band[0] <= distance < band[1]), None)
 
 
 def _excused(frame: KittiFrame, found: Detections3D, index: int) -> bool:

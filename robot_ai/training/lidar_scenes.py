@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robot_ai.lidar.detections import LABELS, Detections3D
-from robot_ai.training.lidar_shapes import Floats, Thing, cyclist, furniture, person, vehicle, wall
+from robot_ai.training.lidar_shapes import Floats, Shape, Thing, cyclist, furniture, person, vehicle, wall
 
 
 @dataclass(frozen=True)
@@ -126,16 +126,24 @@ def cast(scene: Scene, beams: Beams, rng: np.random.Generator) -> Scan:
         base = scene.ground.height(x, y)
         for shape in thing.shapes:
             placed = shape.moved(x, y, base, yaw)
-            columns = _columns(placed.center, float(np.hypot(*shape.half[:2])), azimuths)
-            if not columns.any():
+            reach = float(np.hypot(*shape.half[:2]))
+            columns, rows = _columns(placed.center, reach, azimuths), _rows(placed, reach, beams.elevations)
+            if not columns.any() or rows.start >= rows.stop:
                 continue
-            rays = directions[:, columns]
-            hits = placed.hit(rays.reshape(-1, 3)).reshape(rays.shape[:2])
-            nearer = hits < ranges[:, columns]
-            ranges[:, columns] = np.where(nearer, hits, ranges[:, columns])
-            owners[:, columns] = np.where(nearer, index, owners[:, columns])
+            rays = directions[rows, columns]
+            hits = _ends(placed, rays, rng)
+            before = ranges[rows, columns]
+            nearer = hits < before
+            ranges[rows, columns] = np.where(nearer, hits, before)
+            kind = np.where(_absorbed(placed, hits.shape, rng), -2, index)
+            owners[rows, columns] = np.where(nearer, kind, owners[rows, columns])
     ranges = ranges + rng.normal(0, beams.noise, ranges.shape)
-    lost = (ranges > beams.max_range) | (ranges < beams.min_range) | (rng.random(ranges.shape) < beams.dropout)
+    lost = (
+        (owners == -2)
+        | (ranges > beams.max_range)
+        | (ranges < beams.min_range)
+        | (rng.random(ranges.shape) < beams.dropout)
+    )
     owners = np.where(lost, -2, owners)
     with np.errstate(invalid="ignore"):
         points = np.where((owners > -2)[..., None], directions * ranges[..., None], np.nan)
@@ -150,6 +158,37 @@ def _columns(center: tuple[float, float, float], reach: float, azimuths: Floats)
     away = np.abs((azimuths - np.arctan2(center[1], center[0]) + np.pi) % (2 * np.pi) - np.pi)
     columns: NDArray[np.bool_] = away <= np.arcsin(reach / distance) + 1e-9
     return columns
+
+
+def _rows(placed: Shape, reach: float, elevations: Floats) -> slice:
+    """The rows, which run from top to bottom, whose rays can meet a shape seen from the side."""
+    distance = float(np.hypot(placed.center[0], placed.center[1]))
+    near, far = distance - reach, distance + reach
+    if near <= 0:
+        return slice(0, len(elevations))
+    low, high = placed.center[2] - placed.half[2], placed.center[2] + placed.half[2]
+    highest = np.arctan2(high, near if high > 0 else far) + 1e-9
+    lowest = np.arctan2(low, near if low < 0 else far) - 1e-9
+    falling = -elevations
+    first, last = np.searchsorted(falling, -highest), np.searchsorted(falling, -lowest, side="right")
+    return slice(int(first), int(last))
+
+
+def _ends(shape: Shape, rays: Floats, rng: np.random.Generator) -> Floats:
+    """Distance (rows, columns) at which each ray ends in a shape; infinite for what misses or passes it."""
+    hits: Floats = shape.hit(rays.reshape(-1, 3)).reshape(rays.shape[:2])
+    if shape.roughness:
+        hits = hits + np.abs(rng.normal(0, shape.roughness, hits.shape))
+    if shape.passing:
+        hits = np.where(rng.random(hits.shape) < shape.passing, np.inf, hits)
+    return hits
+
+
+def _absorbed(shape: Shape, size: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.bool_]:
+    if not shape.lost:
+        return np.zeros(size, np.bool_)
+    absorbed: NDArray[np.bool_] = rng.random(size) < shape.lost
+    return absorbed
 
 
 _MAKERS = {"person": person, "cyclist": cyclist, "vehicle": vehicle, "obstacle": furniture}

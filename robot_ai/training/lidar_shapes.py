@@ -12,12 +12,19 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Shape:
-    """A box, an upright elliptic cylinder or an ellipsoid; center and half sizes in meters, yaw in radians."""
+    """A box, an upright elliptic cylinder or an ellipsoid; center and half sizes in meters, yaw in radians.
+
+    passing: part of the rays that go through, as through leaves and fences. lost: part of the rays that do not return,
+    as from glass. roughness: standard deviation, in meters, of how far behind the face a ray ends.
+    """
 
     kind: str
     center: tuple[float, float, float]
     half: tuple[float, float, float]
     yaw: float = 0.0
+    passing: float = 0.0
+    lost: float = 0.0
+    roughness: float = 0.0
 
     def hit(self, directions: Floats) -> Floats:
         """(N,): distance along unit directions (N, 3) from the origin to the shape; infinite for a miss."""

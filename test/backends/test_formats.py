@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import gc
+import re
+import shutil
+import sysconfig
 import threading
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -126,7 +131,7 @@ def test_a_file_that_was_changed_is_refused(write: Write, key: str, tmp_path: Pa
         victim.write_bytes(original)
 
 
-@pytest.mark.parametrize("key", ["onnx", "openvino", "pytorch", "tensorflow"])
+@pytest.mark.parametrize("key", ["litert", "onnx", "openvino", "pytorch", "pytorch/torchscript", "tensorflow"])
 def test_a_model_that_gives_nan_is_refused(key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import tiny_model
 
@@ -143,7 +148,7 @@ def test_a_model_that_gives_nan_is_refused(key: str, tmp_path: Path, monkeypatch
         load(tmp_path, key)
 
 
-@pytest.mark.parametrize("key", ["pytorch", "tensorflow", "pytorch/pt2"])
+@pytest.mark.parametrize("key", ["pytorch", "tensorflow", "pytorch/pt2", "pytorch/torchscript"])
 def test_bfloat16_computes_in_bfloat16(write: Write, key: str) -> None:
     card, backend = load(write(key), key, precision="bfloat16")
     outputs = backend.infer({"image": images(2, card.input_for(backend_of(key)).layout)})
@@ -153,12 +158,117 @@ def test_bfloat16_computes_in_bfloat16(write: Write, key: str) -> None:
     backend.close()
 
 
+@pytest.mark.parametrize("key", ["pytorch/half_pt2", "pytorch/half_script"])
+def test_a_graph_keeps_the_precision_that_it_was_exported_in(write: Write, key: str) -> None:
+    with pytest.raises(PrecisionError, match=r"precision is 'float32'.*expected one of auto, float16\."):
+        load(write(key), key, precision="float32")
+
+
 def test_float16_on_a_cpu_without_it_is_refused(write: Write) -> None:
     torch = pytest.importorskip("torch", exc_type=ImportError)
     if torch.ops.mkldnn._is_mkldnn_fp16_supported():
         pytest.skip("this CPU computes in float16")
     with pytest.raises(PrecisionError, match=r"PyTorch on cpu cannot run this artifact"):
         load(write("pytorch"), "pytorch", precision="float16")
+
+
+def test_openvino_computes_in_what_the_processor_can(write: Write) -> None:
+    openvino = pytest.importorskip("openvino", exc_type=ImportError)
+    wanted = expected(images(2))
+    if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        with pytest.raises(PrecisionError, match=r"OpenVINO on CPU cannot run this artifact"):
+            load(write("openvino"), "openvino", precision="bfloat16")
+        return
+    _, backend = load(write("openvino"), "openvino", precision="bfloat16")
+    assert abs(backend.infer({"image": images(2)})["boxes"] - wanted["boxes"]).max() < 0.1
+    backend.close()
+
+
+def test_openvino_keeps_compiled_models(write: Write, tmp_path: Path) -> None:
+    for _ in range(2):
+        _, backend = load(write("openvino"), "openvino", options=(f"cache_dir={tmp_path}",))
+        np.testing.assert_allclose(
+            backend.infer({"image": images(1)})["boxes"], expected(images(1))["boxes"], atol=1e-4
+        )
+        backend.close()
+    assert [file.suffix for file in tmp_path.iterdir()] == [".blob"]
+
+
+@pytest.mark.parametrize("key", ["pytorch", "pytorch/pt2", "pytorch/torchscript"])
+@pytest.mark.parametrize("channels_last", [True, False])
+def test_the_memory_format_changes_no_result(write: Write, key: str, *, channels_last: bool) -> None:
+    card, backend = load(write(key), key, options=(f"channels_last={str(channels_last).lower()}",))
+    found = backend.infer({"image": images(2, card.input_for("pytorch").layout)})
+    np.testing.assert_allclose(found["boxes"], expected(images(2))["boxes"], atol=1e-4)
+    backend.close()
+
+
+def test_torch_compile_is_an_option(write: Write) -> None:
+    """What it compiles with must be there; without it the error says what to install."""
+    try:
+        _, backend = load(write("pytorch"), "pytorch", options=("compile=true",))
+    except ArtifactLoadError as error:
+        assert re.search(r"torch\.compile failed.*Install a C\+\+ compiler", str(error), re.DOTALL)
+        assert shutil.which("g++") is None or not has_python_headers(), error
+        return
+    np.testing.assert_allclose(backend.infer({"image": images(2)})["boxes"], expected(images(2))["boxes"], atol=1e-4)
+    backend.close()
+
+
+def has_python_headers() -> bool:
+    return (Path(sysconfig.get_path("include")) / "Python.h").is_file()
+
+
+def test_torch_compile_is_not_for_torchscript(write: Write) -> None:
+    with pytest.raises(BackendOptionError, match=r"'compile' .* is for \.pt2 and \.safetensors; remove it"):
+        load(write("pytorch/torchscript"), "pytorch/torchscript", options=("compile=true",))
+
+
+@pytest.mark.parametrize("key", ["tensorflow", "tensorflow/saved_model", "tensorflow/keras"])
+def test_xla_is_an_option(write: Write, key: str) -> None:
+    _, backend = load(write(key), key, options=("xla=true",))
+    wanted = expected(images(2))["boxes"]
+    np.testing.assert_allclose(backend.infer({"image": images(2, "NHWC")})["boxes"], wanted, atol=1e-4)
+    backend.close()
+
+
+def test_a_torchscript_of_a_fixed_batch_is_run_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch", exc_type=ImportError)
+    import tiny_model
+
+    class Fixed(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = tiny_model.torch_network()
+
+        def forward(self, image: Any) -> Any:
+            return self.network(image.reshape(2, 3, 32, 32))
+
+    def script(folder: Path) -> dict[str, Any]:
+        torch.jit.trace(Fixed(), torch.from_numpy(images(2)), strict=False).save(folder / "tiny.pt")
+        return {"path": "tiny.pt", "options": {"batch": 2}}
+
+    monkeypatch.setitem(tiny_model.WRITERS, "pytorch/torchscript", script)
+    _, backend = load(write_tiny_card(tmp_path, ["pytorch/torchscript"]), "pytorch/torchscript")
+    for count in (1, 2, 5):
+        found = backend.infer({"image": images(count)})
+        np.testing.assert_allclose(found["boxes"], expected(images(count))["boxes"], atol=1e-4)
+    backend.close()
+
+
+@pytest.mark.parametrize("key", ["tensorflow", "tensorflow/saved_model", "tensorflow/keras", "pytorch/pt2"])
+def test_a_closed_model_is_freed_at_once(write: Write, key: str) -> None:
+    """Their objects refer to one another: without a collection SavedModels kept 140 MB each."""
+    gc.disable()
+    try:
+        _, backend = load(write(key), key)
+        held: Any = backend
+        model = weakref.ref(held._owner if key.startswith("tensorflow") else held._module)
+        assert model() is not None
+        backend.close()
+        assert model() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("options", [("xnnpack=false",), ("xnnpack=true",)])

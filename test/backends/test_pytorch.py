@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from robot_ai.backends.registry import create
+from robot_ai.backends.torch_device import CudaGpu
 from robot_ai.models.card import ModelCard
 from robot_ai.models.find import find_model
 
@@ -43,3 +47,61 @@ def test_both_layouts_give_the_same() -> None:
         outputs.append(backend.infer({"image": batch}))
     for name, array in outputs[0].items():
         np.testing.assert_allclose(array, outputs[1][name], rtol=0, atol=1e-4)
+
+
+class FakeGpu:
+    """Stands in for `torch` where there is no GPU: what is put on it stays on the host, and what was asked is noted."""
+
+    def __init__(self) -> None:
+        self.cuda = self
+        self.asked: list[str] = []
+
+    def device(self, name: str) -> Any:
+        assert name == "cuda:0"
+        return torch.device("cpu")
+
+    def Stream(self, device: Any) -> FakeGpu:  # noqa: N802 (PyTorch's name)
+        return self
+
+    @contextmanager
+    def stream(self, stream: Any) -> Iterator[None]:
+        assert stream is self
+        self.asked.append("enter")
+        yield
+        self.asked.append("leave")
+
+    def synchronize(self) -> None:
+        self.asked.append("synchronize")
+
+    def empty_cache(self) -> None:
+        self.asked.append("empty_cache")
+
+    def empty(self, shape: Any, dtype: Any, *, pin_memory: bool) -> Any:
+        assert pin_memory
+        self.asked.append(f"pin {tuple(shape)}")
+        return torch.empty(shape, dtype=dtype)
+
+    def from_numpy(self, array: Any) -> Any:
+        return torch.from_numpy(array)
+
+
+def test_the_way_to_a_gpu_and_back_goes_through_pinned_memory_on_a_stream() -> None:
+    """The same code that runs on a GPU, over a device that stays on the host."""
+    fake = FakeGpu()
+    gpu = CudaGpu(fake, 0)
+    batches = [np.full((count, 3, 2, 2), value, np.float32) for count, value in ((2, 1.0), (1, 2.0), (3, 3.0))]
+    found = [gpu.run(lambda image: {"double": image * 2}, batch)["double"] for batch in batches]
+    for batch, double in zip(batches, found, strict=True):
+        np.testing.assert_array_equal(double, batch * 2)  # also after later passes used the same staging memory
+    one = ["enter", "pin (2, 3, 2, 2)", "pin (2, 3, 2, 2)", "leave", "synchronize"]
+    smaller = ["enter", "pin (1, 3, 2, 2)", "leave", "synchronize"]  # the staging memory is large enough
+    larger = [word.replace("(2", "(3") for word in one]
+    assert fake.asked == [*one, *smaller, *larger]
+    gpu.release()
+    assert fake.asked[-1] == "empty_cache"
+
+
+def test_a_batch_of_another_size_or_type_gets_staging_memory_of_its_own() -> None:
+    gpu = CudaGpu(FakeGpu(), 0)
+    for batch in (np.zeros((2, 3, 4, 4), np.float32), np.ones((2, 4, 4, 3), np.float32), np.ones((1, 2), np.uint8)):
+        np.testing.assert_array_equal(gpu.run(lambda image: {"same": image}, batch)["same"], batch)

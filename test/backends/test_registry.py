@@ -67,6 +67,13 @@ def test_two_records_of_one_entry_point_count_once(monkeypatch: pytest.MonkeyPat
     registry.create("stub")
 
 
+FRAMEWORKS = [
+    ("torch", "pytorch"),
+    ("tensorflow", "tensorflow"),
+    ("ai_edge_litert", "litert"),
+    ("onnxruntime", "onnx"),
+    ("openvino", "openvino"),
+]
 BLOCKED = """
 import sys
 
@@ -91,7 +98,7 @@ except MissingFrameworkError as error:
 """
 
 
-@pytest.mark.parametrize(("module", "backend"), [("torch", "pytorch"), ("tensorflow", "tensorflow")])
+@pytest.mark.parametrize(("module", "backend"), FRAMEWORKS)
 def test_a_missing_framework_is_answered_with_the_extra(module: str, backend: str) -> None:
     message = run_blocked(
         BLOCKED.format(
@@ -104,7 +111,7 @@ def test_a_missing_framework_is_answered_with_the_extra(module: str, backend: st
     assert f"pip install 'robot_ai[{backend}]'" in message
 
 
-@pytest.mark.parametrize(("module", "backend"), [("torch", "pytorch"), ("tensorflow", "tensorflow")])
+@pytest.mark.parametrize(("module", "backend"), FRAMEWORKS)
 def test_a_framework_that_cannot_be_imported_says_why(module: str, backend: str) -> None:
     message = run_blocked(
         BLOCKED.format(

@@ -92,6 +92,21 @@ def test_without_points_a_camera_detection_is_left_out_and_counted():
     assert (len(result.detections), result.unplaced) == (0, 1)
 
 
+def test_points_pair_a_thing_that_is_half_hidden():
+    """A car of which the image shows the rear alone, behind a post that stands within its box in the image."""
+    car, post = (14, 0, 0, 8, 2, 2), (8, 0.3, 0, 0.3, 0.3, 1.6)
+    rear = np.array([[10.0, y, z] for y in np.linspace(-0.9, 0.9, 20) for z in np.linspace(-0.8, 0.8, 12)])
+    stem = np.array([[7.9, 0.3, z] for z in np.linspace(-0.7, 0.7, 12)])
+    view, half = View(PLAIN, AHEAD), seen((275, 200, 320, 285, 2))
+    alone = fuse(half, boxes(car, post), np.empty((0, 3)), view, FusionSettings(iou=0.45))
+    assert alone.both == 0
+    # The hidden half returns nothing: only points that the camera sees too are in the cloud.
+    visible = rear[rear[:, 1] > 0.02]
+    both = fuse(half, boxes(car, post), np.vstack([visible, stem]), view, FusionSettings(iou=0.45))
+    assert both.both == 1
+    assert both.detections.names[:2] == ["car", "obstacle"]
+
+
 def test_only_what_both_see_on_request():
     placed = boxes((10, 1, 0, 2, 2, 1), (15, -3, 0, 1, 1, 2))
     rectangle = project_boxes(placed, View(PLAIN, AHEAD))[0][0]

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from robot_ai.fusion.synchronizer import PairSynchronizer
 
 MS = 1_000_000
+SECOND = 1000 * MS
 
 
 def pairs(done):
@@ -31,6 +32,23 @@ def test_after_the_timeout_it_goes_with_what_there_is_or_alone():
     assert pairs(sync.ready(0.25)) == [("l100", "p60")]
     assert pairs(sync.ready(0.35)) == [("l300", None)]
     assert (sync.paired, sync.missed, sync.unused) == (1, 1, 0)
+
+
+def test_partners_go_alone_while_the_leading_source_is_silent():
+    sync = PairSynchronizer(0.05, 0.1)
+    assert sync.without_leader(1.0, 0.0) == []
+    sync.add_partner(SECOND, "first", 0.9)
+    assert sync.without_leader(1.0, 0.95) == []
+    assert sync.without_leader(0.0, 9.0) == []
+    assert [(m.message, m.partner) for m in sync.without_leader(1.0, 1.05)] == [(None, "first")]
+    sync.add_partner(2 * SECOND, "second", 1.2)
+    sync.add_leader(2 * SECOND, "leader", 1.2)
+    assert [m.partner for m in sync.ready(1.2)] == ["second"]
+    # The leader spoke: its silence counts anew, and what it took does not go out again.
+    sync.add_partner(3 * SECOND, "third", 1.9)
+    assert sync.without_leader(1.0, 2.1) == []
+    assert [m.partner for m in sync.without_leader(1.0, 2.3)] == ["third"]
+    assert (sync.paired, sync.unled, sync.unused) == (1, 2, 0)
 
 
 def test_partners_that_nobody_took_are_counted():

@@ -200,6 +200,98 @@ def test_limits_on_clients_entities_and_samples(caplog):
     assert "max_sample" in caplog.text
 
 
+def login_of(key: int) -> bytes:
+    client = XrceClient(struct.pack(">I", key))
+    client.login(0.0)
+    return client.output[0]
+
+
+def ping_of() -> bytes:
+    client = XrceClient(b"\x06\x06\x06\x06")
+    client.ping()
+    return client.output[0]
+
+
+def test_max_message_rate_of_one_client():
+    pair = Pair(AgentSettings(max_message_rate=100), history=16)
+    pair.make()
+    pair.now += 1.0
+    for number in range(300):
+        pair.client.write(0, struct.pack("<I", number), pair.now, reliable=False)
+    pair.exchange()
+    assert len(pair.middleware.samples["rt/numbers"]) == 100
+    assert pair.agent.statistics()[0].dropped["messages above max_message_rate"] == 200
+    # A second brings a hundred more; what is reliable is only late, because the client sends it again.
+    pair.middleware.samples.clear()
+    for number in range(300):
+        pair.client.write(0, struct.pack("<I", number), pair.now)
+    for _ in range(100):
+        pair.now += 0.1
+        pair.client.poll(pair.now)
+        pair.exchange()
+    assert pair.middleware.samples["rt/numbers"] == [b"\0\1\0\0" + struct.pack("<I", n) for n in range(300)]
+
+
+def test_max_message_rate_counts_pings_of_a_client_too():
+    pair = Pair(AgentSettings(max_message_rate=10))
+    pair.now += 1.0
+    for _ in range(100):
+        pair.agent.receive("peer", ping_of(), pair.now)
+    assert len(pair.agent.output) == 10
+
+
+def test_a_flood_from_one_address_without_a_session_is_answered_so_often_only():
+    pair = Pair(AgentSettings(max_stranger_rate=20))
+    for _ in range(1000):
+        pair.agent.receive("flood", ping_of(), pair.now)
+    assert len(pair.agent.output) == 40
+    assert pair.agent.rejected["above the rate, outside any session"] == 960
+    pair.agent.output.clear()
+    pair.agent.receive("other", login_of(0x01020304), pair.now)
+    assert [peer for peer, _ in pair.agent.output] == ["other"]
+
+
+def test_a_flood_that_changes_its_port_is_one_host_s():
+    middleware = Loopback()
+    agent = Agent(middleware, AgentSettings(max_stranger_rate=20), host=lambda peer: peer[0])
+    for port in range(10_000):
+        agent.receive(("evil", port), ping_of(), 0.0)
+    assert len(agent.output) == 400
+    agent.output.clear()
+    agent.receive(("good", 1), ping_of(), 0.0)
+    assert len(agent.output) == 1
+
+
+def test_what_a_client_says_to_a_restarted_agent_does_not_cost_its_login():
+    pair = Pair()
+    pair.make()
+    agent = Agent(Loopback())
+    for number in range(1000):
+        pair.client.write(0, struct.pack("<I", number), pair.now, reliable=False)
+    for message in pair.client.output:
+        agent.receive("peer", message, pair.now)
+    assert not agent.output
+    agent.receive("peer", login_of(0xAABBCCDD), pair.now)
+    assert len(agent.output) == 1
+
+
+def test_logins_that_make_nothing_do_not_keep_others_out():
+    pair = Pair(AgentSettings(max_clients=4, max_stranger_rate=0))
+    pair.make()
+    for key in range(1, 4):
+        pair.agent.receive(f"evil {key}", login_of(key), pair.now)
+    late = XrceClient(b"\x0a\x0b\x0c\x0d")
+    late.login(pair.now)
+    pair.agent.output.clear()
+    for wait, status in ((1.0, Status.RESOURCES), (1.5, Status.OK)):
+        pair.now += wait
+        pair.agent.receive("late", late.output[0], pair.now)
+        assert late.receive(pair.agent.output.pop()[1], pair.now)[0].status == status
+    # The one that works stays, however long ago it was heard.
+    assert "AABBCCDD" in {client.client.key for client in pair.agent.statistics()}
+    assert len(pair.agent.statistics()) == 4
+
+
 def test_settings_that_cannot_be_used_are_refused():
     for wrong in ({"allowed_keys": frozenset({"abc"})}, {"max_clients": 0}, {"liveliness": 0}, {"remove_after": -1}):
         with pytest.raises(AgentSettingError):

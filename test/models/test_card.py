@@ -185,7 +185,7 @@ REFUSALS: dict[str, tuple[Change, type[RobotAIError], list[str]]] = {
     "two inputs": (
         lambda card: card["inputs"].append(copy.deepcopy(card["inputs"][0])),
         errors.CardValueError,
-        ["'inputs' has 2 entries", "exactly one image input"],
+        ["'inputs' has 2 entries", "exactly one input"],
     ),
     "input as text": (put("inputs", 0, "x"), errors.CardValueError, ["'inputs[0]' is 'x' (str)", "Correct"]),
     "height 0": (put("inputs", 0, "height", 0), errors.CardValueError, ["'inputs[0].height'", "from 1 to 8192"]),

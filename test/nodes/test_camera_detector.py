@@ -153,6 +153,19 @@ def test_thresholds_and_filter_change_at_the_next_frame(running) -> None:
         assert len(camera.ask(box=box).detections) == expected, change
 
 
+def test_tracks_keep_their_number_from_image_to_image(running) -> None:
+    _, peer, camera, _ = running
+    box = (100, 60, 180, 140)
+    assert [d.id for d in camera.ask(box=box).detections] == [""]
+    assert peer.set(NODE, tracking=True).successful
+    ids = [[d.id for d in camera.ask(box=box).detections] for _ in range(4)]
+    assert ids[0] == [""], "a track is told once it is confirmed"
+    assert ids[1] != [""]
+    assert ids[1] == ids[2] == ids[3]
+    assert peer.set(NODE, tracking=False).successful
+    assert [d.id for d in camera.ask(box=box).detections] == [""]
+
+
 def test_enable_service_stops_and_starts_detection(running) -> None:
     _, peer, camera, diagnostics = running
     before = ledger(diagnostics.next("camera")[2])[2]["disabled"]

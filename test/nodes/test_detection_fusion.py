@@ -141,3 +141,33 @@ def test_fusion_from_missing_parts_to_the_whole(tmp_path) -> None:
         assert values["without a partner in time"] == "1"
         received, published, dropped, in_flight = ledger(values)
         assert (received, published, in_flight, sum(dropped.values())) == (5, 5, 0, 0)
+
+
+def test_a_silent_lidar_does_not_silence_the_camera(tmp_path) -> None:
+    with node_and_peer("detection_fusion", ["-p", "lidar_timeout:=0.5"], tmp_path / "log") as (_, peer):
+        sensors, diagnostics = Sensors(peer), Diagnostics(peer)
+        sensors.calibrate()
+        sensors.place()
+        stamp = 100 * SECOND
+        sensors.send_placed(stamp)
+        assert names(sensors.answer(stamp)) == ["obstacle"]
+        peer.spin(0.8)
+        # The lidar itself still sends clouds, its detector nothing: ranges come from the points.
+        stamp += SECOND
+        points = np.array([[6, -0.6 + 0.01 * i, 0.02 * i] for i in range(-10, 10)], np.float32)
+        sensors.cloud.publish(to_cloud(points, stamped(stamp, "lidar")))
+        peer.spin(0.2)
+        sensors.send_seen(stamp, (370.0, 240.0, "dog"))
+        answer = sensors.answer(stamp)
+        assert (names(answer), answer.header.frame_id) == (["dog"], "lidar")
+        assert answer.detections[0].bbox.center.position.x == pytest.approx(6.25, abs=0.1)
+        diagnostics.until("fusion", lambda level, text, _: level == 1 and "detections_3d is silent" in text)
+        # Without a cloud there is no range, and that is counted.
+        stamp += SECOND
+        sensors.send_seen(stamp, (370.0, 240.0, "dog"))
+        assert names(sensors.answer(stamp)) == []
+        values = diagnostics.next("fusion")[2]
+        assert values["newest: without a range"] == "1"
+        assert values["while detections_3d was silent"] == "2"
+        received, published, dropped, in_flight = ledger(values)
+        assert (received, published, in_flight, sum(dropped.values())) == (3, 3, 0, 0)

@@ -6,7 +6,6 @@ Triton, which speaks the same, is far larger than a test's budget; docs/serving.
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import ssl
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +16,7 @@ from typing import Any
 
 import grpc
 import numpy as np
-from server_control import Control
+from server_control import Control, parse_json, write_json
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from robot_ai.backends.errors import InferenceError
@@ -138,7 +137,7 @@ def http_handler(model: Model) -> type[BaseHTTPRequestHandler]:
                 status, content = 404, {"error": str(error)}
             except RefusedError as error:
                 status, content = 400, {"error": str(error)}
-            header = json.dumps(content).encode()
+            header = write_json(content)
             self.send_response(status)
             self.send_header("Content-Length", str(len(header) + sum(map(len, pieces))))
             if pieces:
@@ -164,7 +163,7 @@ def http_handler(model: Model) -> type[BaseHTTPRequestHandler]:
 
         def _infer(self, body: bytes, pieces: list[bytes]) -> dict[str, Any]:
             end = int(self.headers.get(LENGTH, len(body)))
-            request = json.loads(body[:end])
+            request = parse_json(body[:end])
             inputs = {}
             for tensor in request["inputs"]:
                 dtype = DTYPES[tensor["datatype"]]

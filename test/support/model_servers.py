@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from server_control import Control
-from tiny_model import keras_network
+from tiny_model import keras_network, write_tiny_card
 
 from robot_ai.backends.loading import BackendChoice, load_backend
 from robot_ai.backends.protocol import Backend
@@ -57,6 +57,16 @@ class ModelServer:
             assert self._process.stdout is not None
             self._process.stdout.close()
             self._process = None
+
+
+def write_served_card(folder: Path) -> Path:
+    """The tiny model with a golden sample and an artifact for each server and for ONNX Runtime; returns the folder."""
+    write_tiny_card(folder, ["onnx"])
+    file = folder / "model.yaml"
+    text = file.read_text(encoding="utf-8")
+    served = "  tf_serving: {layout: NHWC, tensors: {image: picture}}\n  kserve: {}\n"
+    file.write_text(text.replace("artifacts:\n", "artifacts:\n" + served, 1), encoding="utf-8")
+    return folder
 
 
 def write_saved_models(base: Path) -> None:

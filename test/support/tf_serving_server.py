@@ -6,7 +6,6 @@ tensorflow_model_server itself is on no package registry. This answers as it doe
 from __future__ import annotations
 
 import argparse
-import json
 import re
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,7 +17,7 @@ import grpc
 import numpy as np
 import tensorflow as tf
 from google.protobuf import json_format
-from server_control import Control
+from server_control import Control, parse_json, write_json
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
@@ -159,7 +158,7 @@ def rest_handler(models: Models) -> type[BaseHTTPRequestHandler]:
                 status, content = 404, {"error": str(error)}
             except RefusedError as error:
                 status, content = 400, {"error": str(error)}
-            data = json.dumps(content).encode()
+            data = write_json(content)
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(data)))
@@ -187,7 +186,7 @@ def rest_handler(models: Models) -> type[BaseHTTPRequestHandler]:
                         for each in models.versions
                     ]
                 }
-            request = json.loads(body or b"")
+            request = parse_json(body or b"")
             signature = request.get("signature_name", "serving_default")
             outputs = models.run(version, signature, request["inputs"], [])
             columns = {key: array.tolist() for key, array in outputs.items()}

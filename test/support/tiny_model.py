@@ -25,6 +25,8 @@ NEEDS = {
     "pytorch": ("torch", "torch"),
     "pytorch/pt2": ("torch", "torch"),
     "pytorch/torchscript": ("torch", "torch"),
+    "pytorch/half_pt2": ("torch", "torch"),
+    "pytorch/half_script": ("torch", "torch"),
     "tensorflow": ("tensorflow", "tensorflow"),
     "tensorflow/saved_model": ("tensorflow", "tensorflow"),
     "tensorflow/keras": ("tensorflow", "tensorflow"),
@@ -148,22 +150,29 @@ def _safetensors(folder: Path, network: str, **more: Any) -> dict[str, Any]:
     return {"path": "tiny.safetensors", "network": f"tiny_networks:{network}", **more}
 
 
-def _pt2(folder: Path) -> dict[str, Any]:
-    import torch
+def _pt2(dtype: str) -> Writer:
+    def write(folder: Path) -> dict[str, Any]:
+        import torch
 
-    batch = torch.export.Dim("batch", min=1)
-    sample = torch.from_numpy(images(2))
-    torch.export.save(
-        torch.export.export(torch_network(), (sample,), dynamic_shapes=({0: batch},)), folder / "tiny.pt2"
-    )
-    return {"path": "tiny.pt2"}
+        batch, kind = torch.export.Dim("batch", min=1), getattr(torch, dtype)
+        sample, network = torch.from_numpy(images(2)).to(kind), torch_network().to(kind)
+        path = folder / f"tiny_{dtype}.pt2"
+        torch.export.save(torch.export.export(network, (sample,), dynamic_shapes=({0: batch},)), path)
+        return {"path": path.name, "precision": dtype}
+
+    return write
 
 
-def _torchscript(folder: Path) -> dict[str, Any]:
-    import torch
+def _torchscript(dtype: str) -> Writer:
+    def write(folder: Path) -> dict[str, Any]:
+        import torch
 
-    torch.jit.trace(torch_network(), torch.from_numpy(images(2)), strict=False).save(folder / "tiny.pt")
-    return {"path": "tiny.pt", "layout": "NHWC"}
+        kind = getattr(torch, dtype)
+        path = folder / f"tiny_{dtype}.pt"
+        torch.jit.trace(torch_network().to(kind), torch.from_numpy(images(2)).to(kind), strict=False).save(path)
+        return {"path": path.name, "layout": "NHWC", "precision": dtype}
+
+    return write
 
 
 def _saved_model(folder: Path) -> dict[str, Any]:
@@ -269,8 +278,10 @@ def _ir(folder: Path) -> dict[str, Any]:
 
 WRITERS: dict[str, Writer] = {
     "pytorch": lambda folder: _safetensors(folder, "TinyTorch"),
-    "pytorch/pt2": _pt2,
-    "pytorch/torchscript": _torchscript,
+    "pytorch/pt2": _pt2("float32"),
+    "pytorch/torchscript": _torchscript("float32"),
+    "pytorch/half_pt2": _pt2("float16"),
+    "pytorch/half_script": _torchscript("float16"),
     "tensorflow": lambda folder: _safetensors(folder, "TinyKeras", layout="NHWC"),
     "tensorflow/saved_model": _saved_model,
     "tensorflow/keras": _keras(".keras"),

@@ -151,7 +151,7 @@ class RosScript:
 
     def _handle(self, connection: int, object_id: int) -> Handle | None:
         for handle, entity in self._agent.entities.items():
-            if entity.session.peer == connection and entity.object_id == object_id:
+            if entity.traffic.client().link == str(connection) and entity.object_id == object_id:
                 return handle
         return None
 

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from robot_ai.lidar.detections import LABELS, Detections3D
-from robot_ai.training.kitti import BANDS, KittiDataSet, KittiError, evaluate
+from robot_ai.training.kitti import KittiDataSet, KittiError, evaluate
+from robot_ai.training.lidar_scoring import BANDS
 
 # The camera looks along the lidar's x axis, 0.1 m below it.
 CALIBRATION = """P2: 500 0 300 0 0 500 100 0 0 0 1 0

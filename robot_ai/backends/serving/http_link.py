@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import json
 import socket
 import ssl
 import threading
@@ -21,6 +20,7 @@ from robot_ai.backends.serving.errors import (
     ServerUnavailableError,
 )
 from robot_ai.backends.serving.grpc_link import FIRST_BACKOFF, late, shorten
+from robot_ai.backends.serving.json_text import parse_json
 from robot_ai.backends.serving.options import Endpoint, ServerOptions
 
 MAX_ANSWER = 1 << 30  # bytes
@@ -193,7 +193,7 @@ class HttpLink:
 def read_json(answer: Answer, name: object) -> dict[str, Any]:
     """The JSON object of an answer. Raises AnswerError."""
     try:
-        content = json.loads(answer.body)
+        content = parse_json(answer.body)
     except ValueError as error:
         raise AnswerError(f"{name}: the answer is no JSON ({error}). Is this the model server's port?") from error
     if not isinstance(content, dict):
@@ -240,7 +240,7 @@ def _tls(options: ServerOptions) -> ssl.SSLContext:
 def _message(body: bytes) -> str:
     """What an error's body says: servers put it under `error`."""
     try:
-        content = json.loads(body)
+        content = parse_json(body)
     except ValueError:
         return shorten(body[:2000].decode(errors="replace"))
     return shorten(str(content.get("error") or content) if isinstance(content, dict) else str(content))

@@ -112,7 +112,7 @@ def _prepare(directory: Path, output: Path) -> Path:
 def _write_golden(output: Path, key: str, photos: Path | None) -> None:
     """Runs the source artifact on the first photo and stores what it takes and gives."""
     card, backend = load_backend(BackendChoice(str(output), key, "cpu"))
-    image = card.input_for(backend_of(key))
+    image = card.image_for(backend_of(key))
     try:
         batch, _ = ImagePreprocessor(image)([load_photos(photos)[0][1]])
         outputs = {name: np.array(array) for name, array in backend.infer({image.name: batch}).items()}

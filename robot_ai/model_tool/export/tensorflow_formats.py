@@ -6,7 +6,7 @@ import contextlib
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +67,8 @@ def load(card: ModelCard, backend: str) -> TensorFlowModel:
 def _model(
     forward: Callable[[Any], dict[str, Any]], card: ModelCard, keras: Any = None, batch: int | None = None
 ) -> TensorFlowModel:
-    image = card.inputs[0]
-    shape = (batch, image.height, image.width, 3)
+    image = replace(card.inputs[0], layout="NHWC")
+    shape = (batch, *image.tensor.shape[1:])
     names = tuple(output.name for output in card.outputs)
     return TensorFlowModel(forward, shape, image.dtype, image.name, names, keras)
 

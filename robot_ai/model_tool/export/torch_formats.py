@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -121,12 +121,12 @@ def _listing(module: Any, keys: list[Any], swap: bool = False) -> Any:
 
 
 def example(card: ModelCard, batch: int) -> Any:
-    """An image batch (B, 3, H, W) to trace with."""
+    """A batch (B, C, H, W) of images or pillars to trace with."""
     import torch
 
-    image = card.inputs[0]
-    shape = (batch, 3, image.height, image.width)
-    return torch.from_numpy(np.zeros(shape, image.dtype))
+    given = replace(card.inputs[0], layout="NCHW")
+    shape = [batch, *(axis or 1 for axis in given.tensor.shape[1:])]
+    return torch.from_numpy(np.zeros(shape, given.dtype))
 
 
 def to_exported(model: TorchModel, card: ModelCard, path: Path) -> None:

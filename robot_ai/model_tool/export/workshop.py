@@ -18,6 +18,7 @@ from robot_ai.model_tool.export.errors import ConverterError, ConverterMissingEr
 from robot_ai.model_tool.export.formats import FORMATS
 from robot_ai.models.artifacts import backend_of
 from robot_ai.models.card import ModelCard
+from robot_ai.models.specs import ImageInput
 
 Say = Callable[[str], None]
 _Made = TypeVar("_Made")
@@ -42,10 +43,13 @@ class Workshop:
         self.key = key
         self.backend = backend_of(key)
         self.family = FAMILIES[self.backend]
-        # As TensorFlow's formats take it.
-        self.nhwc_input = replace(card.inputs[0], layout="NHWC")
         self._folder = folder
         self._say = say
+
+    @property
+    def nhwc_input(self) -> ImageInput:
+        """The images as TensorFlow's formats take them. Raises CardTaskError for a model of another kind."""
+        return replace(self.card.image, layout="NHWC")
 
     @cached_property
     def torch(self) -> torch_formats.TorchModel:

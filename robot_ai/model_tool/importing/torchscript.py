@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from robot_ai.backends.support import import_framework
+from robot_ai.backends.support import flat, import_framework
 from robot_ai.backends.torch_archives import check_torchscript
 from robot_ai.model_tool.inspection.errors import UnreadableModelError
 from robot_ai.model_tool.inspection.types import Inspection, TensorInfo
@@ -29,19 +29,11 @@ def with_outputs(inspection: Inspection, height: int, width: int) -> Inspection:
             f"{inspection.path} fails on an image of {width}x{height} pixels: {str(error).strip().splitlines()[-1]}. "
             "Give the --size that it was exported for"
         ) from error
-    named = found if isinstance(found, Mapping) else {str(place): item for place, item in enumerate(_flat(found))}
+    named = found if isinstance(found, Mapping) else {str(place): item for place, item in enumerate(flat(found))}
     outputs = [_tensor(str(name), tensor) for name, tensor in named.items()]
     image = TensorInfo("images", (None, 3, height, width), "float32")
     # Tracing may have fixed the batch, which the file does not tell: one item at a time is always right.
     return replace(inspection, inputs=(image,), outputs=tuple(outputs), options={"batch": 1})
-
-
-def _flat(found: Any) -> Iterator[Any]:
-    if isinstance(found, list | tuple):
-        for item in found:
-            yield from _flat(item)
-    else:
-        yield found
 
 
 def _tensor(name: str, tensor: Any) -> TensorInfo:

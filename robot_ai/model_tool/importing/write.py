@@ -110,7 +110,7 @@ def _add_golden(plan: Plan, directory: Path, card: dict[str, Any], photo: NDArra
     except (MissingFrameworkError, UnknownBackendError, BackendImportError) as error:
         return f"none, and the file was not run: {error}"
     try:
-        image = loaded.input_for(key)
+        image = loaded.image_for(key)
         picture = _picture(image.height, image.width) if photo is None else photo
         batch, _ = ImagePreprocessor(image)([picture])
         outputs = backend.infer({image.name: batch})

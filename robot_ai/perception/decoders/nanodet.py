@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from robot_ai.perception.decoders.checks import finite_item, require_outputs
+from robot_ai.perception.decoders.checks import finite, finite_item, require_outputs
 from robot_ai.perception.decoders.grid import cell_corners, cell_count
 from robot_ai.perception.decoders.options import DecoderOptions
 from robot_ai.perception.decoders.postprocess import best_mask
@@ -60,17 +60,22 @@ class NanoDetDecoder:
         self._levels = [_level(stride, context) for stride in strides]
 
     def decode(self, outputs: Outputs, item: int, confidence: float) -> Candidates:
-        """Decodes one batch item; of more than `max_candidates` the best are kept. Raises NonFiniteOutputError."""
+        """Decodes one batch item; of more than `max_candidates` the best are kept.
+
+        Distances are read, and must be finite, where there is a candidate. Raises NonFiniteOutputError.
+        """
         found = [self._above(level, outputs, item, confidence) for level in self._levels]
-        kept = best_mask(np.concatenate([scores for _, _, scores in found]), self._max_candidates)
-        start, parts = 0, []
-        for level, (cells, classes, scores) in zip(self._levels, found, strict=True):
-            chosen = kept[start : start + len(scores)]
-            start += len(scores)
-            logits = finite_item(outputs, level.distances, item)
-            parts.append((self._boxes(level, logits, cells[chosen]), scores[chosen], classes[chosen]))
-        boxes, all_scores, all_classes = (np.concatenate(column) for column in zip(*parts, strict=True))
-        return Candidates(boxes, all_scores, all_classes)
+        all_scores = np.concatenate([scores for _, _, scores in found])
+        kept = best_mask(all_scores, self._max_candidates)
+        splits = np.cumsum([len(scores) for _, _, scores in found])[:-1]
+        logits, centers, strides = [], [], []
+        for level, (above, _, _), chosen in zip(self._levels, found, np.split(kept, splits), strict=True):
+            cells = above[chosen]
+            logits.append(finite(outputs[level.distances][item][cells], level.distances))
+            centers.append(level.centers[cells])
+            strides += [level.stride] * len(cells)
+        boxes = self._boxes(np.concatenate(logits), np.concatenate(centers), np.array(strides, np.float32))
+        return Candidates(boxes, all_scores[kept], np.concatenate([classes for _, classes, _ in found])[kept])
 
     @staticmethod
     def _above(
@@ -83,12 +88,13 @@ class NanoDetDecoder:
         cells, classes = np.divmod(kept, scores.shape[1])
         return cells, classes, flat[kept].astype(np.float32, copy=False)
 
-    def _boxes(self, level: _Level, logits: NDArray[Any], cells: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Softmax, expectation and stride, from the centers of `cells`; (len(cells), 4) float32."""
-        bins = logits[cells].astype(np.float32, copy=False).reshape(len(cells), 4, self._bins)
+    def _boxes(
+        self, logits: NDArray[Any], centers: NDArray[np.float32], strides: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Softmax, expectation and stride of logits (N, 4 * bins), from centers (N, 2); (N, 4) float32."""
+        bins = logits.astype(np.float32, copy=False).reshape(len(logits), 4, self._bins)
         weights = np.exp(bins - bins.max(axis=2, keepdims=True))
-        distances = (weights @ self._steps) / weights.sum(axis=2) * level.stride
-        centers = level.centers[cells]
+        distances = (weights @ self._steps) / weights.sum(axis=2) * strides[:, np.newaxis]
         boxes = np.concatenate([centers - distances[:, :2], centers + distances[:, 2:]], axis=1)
         clipped: NDArray[np.float32] = np.clip(boxes, 0, self._limits)
         return clipped

@@ -7,6 +7,7 @@ score per class, after the sigmoid.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -37,7 +38,7 @@ COMMON_OPTIONS = {
 NORMALIZED = {"normalized": "whether boxes are parts of the input's sides instead of pixels (false when not given)"}
 
 
-class _RowDecoder:
+class _RowDecoder(ABC):
     """What the three share: rows above the threshold, their boxes, the best of them."""
 
     def __init__(self, name: str, read: DecoderOptions, context: DecoderContext, objectness: bool) -> None:
@@ -67,9 +68,9 @@ class _RowDecoder:
         """The rows' class scores, (N, C)."""
         return table[:, 5:] * table[:, 4:5] if self._objectness else table[:, 4:]
 
+    @abstractmethod
     def _boxes(self, table: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """The boxes of `rows`, xyxy in network pixels."""
-        raise NotImplementedError
 
 
 class _PlainBoxes(_RowDecoder):

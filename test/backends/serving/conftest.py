@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from model_servers import ModelServer, Served, start_kserve, start_tf_serving, write_saved_models
-from tiny_model import write_tiny_card
+from model_servers import ModelServer, Served, start_kserve, start_tf_serving, write_saved_models, write_served_card
 
 from robot_ai.backends.protocol import Backend
 
@@ -17,12 +16,7 @@ KINDS = {"tf_serving": ("grpc", "rest"), "kserve": ("grpc", "http")}
 @pytest.fixture(scope="session")
 def server_card(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny model with a golden sample and an artifact for each server and for the local reference."""
-    folder = write_tiny_card(tmp_path_factory.mktemp("tiny"), ["onnx"])
-    file = folder / "model.yaml"
-    text = file.read_text(encoding="utf-8")
-    served = "  tf_serving: {layout: NHWC, tensors: {image: picture}}\n  kserve: {}\n"
-    file.write_text(text.replace("artifacts:\n", "artifacts:\n" + served, 1), encoding="utf-8")
-    return folder
+    return write_served_card(tmp_path_factory.mktemp("tiny"))
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,178 @@
+"""`method: pillars`: people, cyclists and vehicles by a learned network, and what else stands as obstacles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robot_ai.backends.loading import BackendChoice, load_backend
+from robot_ai.backends.protocol import Backend
+from robot_ai.lidar.center_heads import COLUMNS, CenterHeads
+from robot_ai.lidar.cluster_detector import CloudResult, ClusterSettings, Watch, crop, describe, ground_of, group
+from robot_ai.lidar.detections import LABELS, Detections3D
+from robot_ai.lidar.errors import PillarModelError
+from robot_ai.lidar.filters import Points
+from robot_ai.lidar.pillars import CHANNELS, PillarGrid, encode
+from robot_ai.models.artifacts import backend_of
+from robot_ai.models.card import ModelCard
+
+_OBSTACLE = LABELS.index("obstacle")
+_OBSTACLE_SCORE = 0.5
+# A learned box explains the points inside it and, in meters, this close to it.
+_MARGIN = 0.3
+
+
+@dataclass(frozen=True)
+class _Heads:
+    """What a card says about its outputs."""
+
+    heads: CenterHeads
+    input: str
+    is_nhwc: bool
+
+
+class PillarDetector:
+    """A model card of task detection_3d and its loaded backend, ready to detect. Used from one thread at a time."""
+
+    labels = LABELS
+
+    def __init__(self, card: ModelCard, backend_name: str, backend: Backend) -> None:
+        """`backend_name` is the backend's, or `backend/variant`; the card has an artifact under the backend's name.
+
+        Raises PillarModelError or CardTaskError when the card's model is not one of pillars and center heads.
+        """
+        self.card = card
+        self.backend_name = backend_name
+        self._backend = backend
+        self._heads = _heads_of(card, backend_of(backend_name))
+
+    @classmethod
+    def load(cls, choice: BackendChoice) -> PillarDetector:
+        """Loads the model, warms it up and verifies it.
+
+        Raises a ModelError, ModelCardError, GoldenSampleError, BackendError or PillarModelError that says what is wrong
+        and what to do.
+        """
+        card, backend = load_backend(choice)
+        try:
+            return cls(card, choice.backend, backend)
+        except Exception:
+            backend.close()
+            raise
+
+    @property
+    def device(self) -> str:
+        """The device that the backend really uses."""
+        return self._backend.device
+
+    @property
+    def title(self) -> str:
+        """The model, its backend and its device, for people."""
+        return f"{self.card.name} in {self.backend_name} on {self.device}"
+
+    def close(self) -> None:
+        """Releases the backend."""
+        self._backend.close()
+
+    def detect(
+        self, points: Points, settings: ClusterSettings, origin: NDArray[np.floating] | None = None
+    ) -> CloudResult:
+        """As `ClusterDetector.detect`. The network sees the square around the sensor that its card says; what is
+        farther away is found as obstacles only.
+
+        Raises InferenceError when the backend fails, CenterHeadsError when it gives NaN or infinity.
+        """
+        watch = Watch()
+        local = crop(points, settings, origin)
+        watch.lap("crop")
+        above = ground_of(local, settings)
+        watch.lap("ground")
+        pillars = encode(local, above, self._heads.heads.grid)
+        watch.lap("encode")
+        features = pillars.features.transpose(1, 2, 0) if self._heads.is_nhwc else pillars.features
+        outputs = self._backend.infer({self._heads.input: np.ascontiguousarray(features[None])})
+        watch.lap("forward")
+        learned = self._heads.heads.decode(outputs, 0, settings.score, pillars)
+        watch.lap("decode")
+        obstacles = self._obstacles(local, above, learned, settings)
+        watch.lap("obstacles")
+        found = _joined(_wanted(learned, settings), obstacles)
+        return CloudResult(found if origin is None else found.moved(np.asarray(origin)), watch.laps)
+
+    def _obstacles(
+        self, points: Points, above: NDArray[np.float32], learned: Detections3D, settings: ClusterSettings
+    ) -> Detections3D:
+        """What stands outside of every learned box, by whatever name its size would give it."""
+        if settings.classes and "obstacle" not in settings.classes:
+            return Detections3D.empty()
+        standing = (above > settings.ground_clearance) & (above < settings.max_height)
+        points, above = points[standing], above[standing]
+        unexplained = ~_explained(points, learned)
+        anything = describe(group(points[unexplained], above[unexplained], settings), settings, classes=())
+        count = len(anything)
+        return Detections3D(
+            anything.centers,
+            anything.sizes,
+            anything.yaws,
+            np.full(count, _OBSTACLE_SCORE, np.float32),
+            np.full(count, _OBSTACLE, np.int64),
+        ).take(np.full(count, settings.score <= _OBSTACLE_SCORE))
+
+
+def check_card(card: ModelCard) -> None:
+    """Raises PillarModelError or CardTaskError when the card's model is not one of pillars and center heads."""
+    _heads_of(card, backend_of(next(iter(card.artifacts))))
+
+
+def _heads_of(card: ModelCard, backend: str) -> _Heads:
+    pillars = card.pillars_for(backend)
+    where = f"model card {card.name}"
+    if pillars.channels != CHANNELS:
+        raise PillarModelError(f"{where}: {pillars.channels} channels per pillar; expected {CHANNELS}")
+    options = dict(card.decoder.options)
+    stride = options.pop("stride", 0)
+    if card.decoder.type != "center_heads" or options or not (type(stride) is int and 0 < stride <= pillars.side):
+        raise PillarModelError(
+            f"{where}: decoder {card.decoder}; expected type center_heads and stride, a whole number"
+        )
+    try:
+        heads = CenterHeads(PillarGrid(pillars.side, pillars.cell), stride, card.labels, card.thresholds.max_detections)
+    except Exception as error:
+        raise PillarModelError(f"{where}: {error}") from error
+    cells = heads.cells * heads.cells
+    wanted = {"scores": (None, cells, len(card.labels)), "boxes": (None, cells, COLUMNS)}
+    given = {spec.name: spec.shape for spec in card.outputs}
+    if given != wanted:
+        raise PillarModelError(
+            f"{where}: outputs {given}; expected {wanted} for {pillars.side} pillars, stride {stride}"
+        )
+    return _Heads(heads, pillars.name, pillars.layout == "NHWC")
+
+
+def _explained(points: Points, boxes: Detections3D) -> NDArray[np.bool_]:
+    """(N,): whether points lie in a box or close beside it, at any height."""
+    inside = np.zeros(len(points), np.bool_)
+    for center, size, yaw in zip(boxes.centers, boxes.sizes, boxes.yaws.tolist(), strict=True):
+        half = size[:2] / 2 + np.float32(_MARGIN)
+        # The square around the turned box first: most points are far away.
+        near = np.flatnonzero((np.abs(points[:, :2] - center[:2]) <= half.sum()).all(axis=1))
+        offsets = points[near, :2] - center[:2]
+        cos, sin = np.float32(np.cos(yaw)), np.float32(np.sin(yaw))
+        along, across = offsets[:, 0] * cos + offsets[:, 1] * sin, offsets[:, 1] * cos - offsets[:, 0] * sin
+        inside[near[(np.abs(along) <= half[0]) & (np.abs(across) <= half[1])]] = True
+    return inside
+
+
+def _wanted(found: Detections3D, settings: ClusterSettings) -> Detections3D:
+    if not settings.classes:
+        return found
+    return found.take(np.isin(found.class_indices, [LABELS.index(name) for name in settings.classes]))
+
+
+def _joined(first: Detections3D, second: Detections3D) -> Detections3D:
+    centers, sizes, yaws, scores, classes = (
+        np.concatenate(pair) for pair in zip(first.arrays, second.arrays, strict=True)
+    )
+    return Detections3D(centers, sizes, yaws, scores, classes)

@@ -1,0 +1,175 @@
+"""A node's model, watched: left for the next of the fallback backends when it fails, and returned to after a while."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Generic, Protocol
+
+from rclpy.node import Node
+
+from robot_ai.backends.loading import BackendChoice
+from robot_ai.pipeline.fallback import FallbackPolicy
+from robot_ai.pipeline.model_holder import ModelHolder, Served
+from robot_ai.pipeline.swapper import Loaded, Swapper
+from robot_ai.ros.swap_status import SwapStatus
+
+
+class FallbackSettings(Protocol):
+    """What this asks of a node's parameters; they are described in camera_detector_parameters."""
+
+    @property
+    def choice(self) -> BackendChoice:
+        """What is asked for."""
+
+    @property
+    def fallback_backends(self) -> tuple[str, ...]:
+        """What to load when that fails, in order."""
+
+    @property
+    def max_consecutive_failures(self) -> int:
+        """Failed passes in a row that make it fall back."""
+
+    @property
+    def inference_timeout(self) -> float:
+        """Seconds; 0 for no limit."""
+
+    @property
+    def fallback_retry_after(self) -> float:
+        """Seconds on a fallback before the first return is tried."""
+
+
+class ModelFallback(Generic[Served]):
+    """Loads the next backend through the node's swapper and hands it to `install`; `abandon` gives up a hanging pass.
+
+    `failed` and `succeeded` are called by the worker, everything else in the executor's thread.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        swapper: Swapper[Served],
+        status: SwapStatus,
+        install: Callable[[Served, BackendChoice], None],
+        abandon: Callable[[float], bool],
+    ) -> None:
+        self._logger = node.get_logger()
+        self._swapper = swapper
+        self._status = status
+        self._install = install
+        self._abandon = abandon
+        self._policy: FallbackPolicy | None = None
+        self._preferred = BackendChoice()
+        self._falling_from = ""
+        self._must_fall = ""
+
+    @property
+    def is_loading(self) -> bool:
+        """Whether what the swapper loads was begun here."""
+        return bool(self._falling_from)
+
+    def begin(self, values: FallbackSettings) -> None:
+        """Starts anew, for the model that serves as it was asked for."""
+        self._preferred = values.choice
+        backends = [values.choice.backend, *values.fallback_backends]
+        self._policy = FallbackPolicy(backends, values.max_consecutive_failures, values.fallback_retry_after)
+        self._falling_from, self._must_fall = "", ""
+        self._tell_policy()
+
+    def stop(self) -> None:
+        """Forgets everything."""
+        self._policy = None
+        self._falling_from, self._must_fall = "", ""
+        self._status.replaced = ("", "")
+
+    def give_way(self) -> None:
+        """A request loads another model: whatever was being loaded here is superseded."""
+        self._falling_from = ""
+
+    def failed(self, error: Exception) -> None:
+        """A pass failed. Called by the worker."""
+        policy = self._policy
+        if policy is not None and (policy.failed() or _out_of_memory(error)):
+            self._must_fall = str(error)
+
+    def succeeded(self) -> None:
+        """A pass went well. Called by the worker."""
+        if self._policy is not None:
+            self._policy.succeeded()
+
+    def watch(self, holder: ModelHolder[Served], limit: float, now: float) -> None:
+        """Gives up a pass that takes longer than `limit` seconds (0: never). That is as bad as it gets, so the next
+        backend is tried at once.
+        """
+        if limit and holder.busy_for(now) > limit and self._abandon(limit):
+            self._must_fall = f"a forward pass did not return within {limit:g} s; its thread is abandoned"
+
+    def move_on(self, now: float) -> bool:
+        """Leaves a backend that failed too often, or returns to the preferred one when its time has come.
+
+        Returns whether anything happened.
+        """
+        policy, reason = self._policy, self._must_fall
+        self._must_fall = ""
+        if policy is None:
+            return False
+        if reason:
+            self._status.last_error = reason
+            self._fall(policy.current)
+            return True
+        if policy.should_retry(now):
+            self._falling_from = policy.current
+            self._load(self._preferred.backend)
+            return True
+        return False
+
+    def ended(self, loaded: Loaded[Served], now: float) -> None:
+        """What was begun here has been loaded, or could not be."""
+        assert self._policy is not None
+        self._falling_from = ""
+        backend = loaded.choice.backend
+        if loaded.detector is not None:
+            self._policy.moved_to(backend, now)
+            self._tell_policy()
+            if not self._policy.fallen_back:
+                self._status.last_error = ""
+            self._install(loaded.detector, loaded.choice)
+            if not self._policy.fallen_back:
+                self._logger.info(f"'{backend}' works again and serves")
+        elif self._policy.fallen_back:
+            self._policy.retry_failed(now)
+            self._logger.warning(f"'{backend}' still cannot be loaded: {loaded.error}")
+        else:
+            self._logger.error(f"fallback '{backend}' cannot be loaded: {loaded.error}")
+            self._fall(backend)
+
+    def _fall(self, failed: str) -> None:
+        assert self._policy is not None
+        following = self._policy.next_backend(failed)
+        error = self._status.last_error
+        if following is None:
+            text = f"'{failed}' fails ({error}) and no further fallback_backends are left; trying on"
+            self._logger.error(text, throttle_duration_sec=5.0)
+            return
+        self._logger.error(f"'{failed}' fails ({error}); falling back to '{following}'")
+        self._falling_from = failed
+        self._load(following)
+
+    def _load(self, backend: str) -> None:
+        # Options and precision were chosen for the preferred backend; another one may not know them.
+        plain = dataclasses.replace(self._preferred, backend=backend, precision="auto", options=())
+        self._swapper.start(self._preferred if backend == self._preferred.backend else plain)
+
+    def _tell_policy(self) -> None:
+        policy = self._policy
+        fallen = policy is not None and policy.fallen_back
+        self._status.replaced = (self._preferred.backend, policy.current) if policy and fallen else ("", "")
+
+
+def _out_of_memory(error: BaseException | None) -> bool:
+    """Whether an error, or one that it was raised from, says that memory ran out."""
+    while error is not None:
+        if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
+            return True
+        error = error.__cause__
+    return False
