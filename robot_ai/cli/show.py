@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--method", choices=METHODS, default=CLUSTER, help="cluster, or the learned one (cluster)")
     parser.add_argument("--model", default="pillarnet", help="of method pillars: a name in models/ or a directory")
     parser.add_argument("--backend", default="pytorch", help="of method pillars: what runs the model (pytorch)")
-    parser.add_argument("--score", type=float, default=0.3, help="lowest score shown (0.3)")
+    parser.add_argument("--score", type=float, help="lowest score shown (the method's own)")
     parser.add_argument(
         "--kitti", action="store_true", help="draw into the camera's image too: FILE lies in KITTI's velodyne/ folder"
     )
