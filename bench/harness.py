@@ -49,6 +49,8 @@ class Run:
     """Monotonic time of each arrival, in seconds."""
     others: float = 0.0
     """Share of the machine, 0 to 1, that processes which are not ours used meanwhile."""
+    cpu: float = float("nan")
+    """Cores that the detector's process kept busy meanwhile."""
     memory: list[tuple[int, float]] = field(default_factory=list)
     """(frames answered, resident MiB of the detector), once a second."""
 
@@ -154,7 +156,11 @@ def measure(
         load = OtherLoad()
         command = [sys.executable, "-m", source, "--namespace", namespace, "--frames", str(frames), *camera]
         with subprocess.Popen(command, env={**os.environ, **environment}) as process:
-            _listen(executor, process, run, resident_process(detector))
+            resident = resident_process(detector)
+            began, before = time.monotonic(), resident.cpu_times()
+            _listen(executor, process, run, resident)
+            after = resident.cpu_times()
+            run.cpu = (after.user + after.system - before.user - before.system) / (time.monotonic() - began)
         run.others = load.share()
         _spin(executor, LAST_REPORT)
     executor.shutdown()

@@ -13,30 +13,38 @@ from bench.report import at_least, at_most, table
 from robot_ai.cli.processes import NodeProcess
 from robot_ai.lidar.clouds import CloudField, RawCloud, cloud_view
 from robot_ai.lidar.cluster_detector import ClusterDetector, ClusterSettings
+from robot_ai.pipeline.cloud_detector import METHODS
 from robot_ai.training.lidar_scenes import BEAMS, cast, random_scene
 
 FRAMES = 150
 ROUNDS = 30
-STAGES = ("transport", "queue", "decode", "crop", "ground", "cluster", "boxes", "publish")
+STAGES = (
+    "transport", "queue", "decode", "crop", "ground", "cluster", "boxes", "encode", "forward", "obstacles", "track",
+    "publish",
+)  # fmt: skip
 BARS = {64: 25.0, 128: 60.0}
 
 
 def run() -> str:
-    """The node across processes, then its parts in this process."""
+    """The node across processes by each method, then its parts in this process."""
     return f"{_node()}\n\n{_alone()}"
 
 
 def _node() -> str:
-    detector = NodeProcess("lidar_detector", "robot_ai.nodes.lidar_detector", {"tracking": True})
-    result = measure(detector, [], frames=FRAMES, source="bench.lidar_source", answer=Detection3DArray)
-    answered, p95 = len(result.latencies), result.percentile(95)
-    memory = max((size for _, size in result.memory), default=float("nan"))
-    row = [
-        f"{answered} of {FRAMES}", at_least(answered, FRAMES), result.percentile(50), p95, at_most(p95, 100.0),
-        *(result.stage(stage) for stage in STAGES), memory, f"{result.others:.0%}",
-    ]  # fmt: skip
-    header = ["Answered", "Bar", "p50 (ms)", "p95 (ms)", "Bar", *STAGES, "RSS (MiB)", "Other load"]
-    return table(header, [row])
+    rows, stages = [], []
+    for method in METHODS:
+        detector = NodeProcess("lidar_detector", "robot_ai.nodes.lidar_detector", {"method": method, "tracking": True})
+        result = measure(detector, [], frames=FRAMES, source="bench.lidar_source", answer=Detection3DArray)
+        answered, p95 = len(result.latencies), result.percentile(95)
+        memory = max((size for _, size in result.memory), default=float("nan"))
+        rows.append([
+            method, f"{answered} of {FRAMES}", at_least(answered, FRAMES), result.percentile(50), p95,
+            at_most(p95, 100.0), f"{result.cpu:.0%}", memory, result.values.get("frames received", "-"),
+            f"{result.others:.0%}",
+        ])  # fmt: skip
+        stages.append([method, *(result.stage(stage) for stage in STAGES)])
+    header = ["Method", "Answered", "Bar", "p50 (ms)", "p95 (ms)", "Bar", "CPU", "RSS (MiB)", "Received", "Other load"]
+    return f"{table(header, rows)}\n\n{table(['Method, p50 (ms)', *STAGES], stages)}"
 
 
 def _alone() -> str:

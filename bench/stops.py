@@ -38,8 +38,8 @@ from robot_ai.ros.detections_3d import from_detection_3d_array
 from robot_ai.ros.environment import image_transport_environment
 from robot_ai.ros.transforms import open_transforms
 
-# man_jacket in worlds/room.sdf, around whom the floor is free.
-PERSON = np.array([-2.7, -2.4])
+# In worlds/room.sdf, and the directions in which the floor around him is free.
+NAME, PERSON, SIDES = "man_jacket", np.array([-2.7, -2.4]), (0.7, 2.4)
 # The robot's outline around base_link: rear, front, half width, in meters.
 REAR, FRONT, HALF_WIDTH = -0.26, 0.20, 0.20
 SPEED = 0.5
@@ -86,8 +86,8 @@ class Reckless(Node):
     def _on_truth(self, message: Any) -> None:
         way = self._transforms.lookup("base_link", message.header.frame_id, 0, 0.5)
         boxes = into_frame(from_detection_3d_array(message), way)
-        for name, corners in zip(boxes.names, boxes.corners(), strict=True):
-            if name == "person":
+        for detection, corners in zip(message.detections, boxes.corners(), strict=True):
+            if detection.id == NAME:
                 self.gap = min(self.gap, outline_gap(corners[:4, :2]))
 
 
@@ -102,7 +102,7 @@ def outline_gap(corners: NDArray[np.floating]) -> float:
 def one(seed: int, renderer: str, folder: Path, patience: float) -> Outcome:
     """One run, in processes of its own."""
     rng = np.random.default_rng(seed)
-    side, away, off = rng.uniform(0.1, math.pi - 0.1), rng.uniform(1.9, 2.3), rng.uniform(-0.12, 0.12)
+    side, away, off = rng.uniform(*SIDES), rng.uniform(1.9, 2.3), rng.uniform(-0.12, 0.12)
     x, y = PERSON + away * np.array([math.cos(side), math.sin(side)])
     heading = side + math.pi + math.atan2(off, away)
     chosen = argparse.Namespace(world="room", seed=seed, renderer=renderer, backend="pytorch")

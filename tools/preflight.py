@@ -17,7 +17,7 @@ _GLIBC = (2, 28)
 _GIGABYTES = {
     "ros": 0.7, "demo": 0.7, "test": 0.7,
     "pytorch": 1.5, "tensorflow": 2.5, "litert": 0.2, "onnx": 0.3, "openvino": 0.5, "serving": 0.1,
-    "convert": 0.3, "benchmark": 0.2,
+    "convert": 0.3, "benchmark": 0.2, "simulation": 0.3, "view": 0.5, "bags": 0.1,
 }  # fmt: skip
 _DISTRIBUTION = "install ROS 2 Jazzy's distribution and build with colcon instead: see README.md"
 _TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"

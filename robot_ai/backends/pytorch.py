@@ -29,6 +29,7 @@ from robot_ai.backends.support import (
 )
 from robot_ai.backends.torch_archives import check_exported, check_torchscript
 from robot_ai.backends.torch_device import Cpu, CudaGpu, TorchDevice
+from robot_ai.backends.torch_process import forget_programs
 from robot_ai.models.card import Artifact
 
 EXPORTED, TORCHSCRIPT, WEIGHTS = (".pt2",), (".pt", ".pth", ".ts", ".torchscript"), (".safetensors",)
@@ -194,5 +195,7 @@ class PyTorchBackend(FrameworkBackend):
 
     def _release(self) -> None:
         self._module = None
+        if self._is_cyclic:
+            forget_programs()
         if self._where is not None:
             self._where.release()

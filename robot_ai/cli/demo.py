@@ -43,6 +43,8 @@ _FILM_RATE = 5.0
 _SHEET = 6
 # After a swap a frame may be as late as this, in seconds.
 _SETTLE = 1.0
+# A framework takes long to load beside all else; the drive goes on for it, but no longer than this, in seconds.
+_SWAP_PATIENCE = 60.0
 
 
 class DemoError(RobotAIError):
@@ -191,15 +193,23 @@ class Drive:
         self._began = time.monotonic()
 
     def go_on(self) -> None:
-        """Drives for as long as was asked for. Raises DemoError when a node ends."""
+        """Drives for as long as was asked for, or until a swap is through. Raises DemoError when a node ends."""
         target = self._args.swap_to or other_framework(self._args.backend)
-        while (passed := time.monotonic() - self._began) < self._args.duration:
+        while (passed := time.monotonic() - self._began) < self._args.duration or (
+            self._swapping and passed < self._args.duration + _SWAP_PATIENCE
+        ):
             self._spin()
             if self._swap is None and target not in ("", "none") and passed > 0.4 * self._args.duration:
                 self._ask_for(target)
             self._say()
         if self._terminal:
             print()
+
+    @property
+    def _swapping(self) -> bool:
+        """Whether a swap was asked for that is not over, with what comes after it."""
+        over = not math.isnan(self._swap_ended) and time.monotonic() > self._swap_ended + 2 * _SETTLE
+        return self._swap is not None and not over
 
     def report(self) -> int:
         """Writes the sheet and the scores, prints the summary; the exit code."""

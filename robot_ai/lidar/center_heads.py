@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import maximum_filter
 
 from robot_ai.lidar.detections import LABELS, Detections3D
 from robot_ai.lidar.errors import CenterHeadsError
@@ -24,6 +23,7 @@ COLUMNS = 8
 
 # A center this near, in meters, to a better one is the same thing: by the better one's class.
 _APART = {"person": 0.4, "cyclist": 0.7, "vehicle": 1.5}
+_NEIGHBORS = tuple((down, right) for down in (-1, 0, 1) for right in (-1, 0, 1) if down or right)
 # What no size can exceed, in meters: a network that has gone wild must not overflow.
 _LARGEST = 30.0
 # Something must stand as near to the middle of a box as this, in meters, or as half its diagonal.
@@ -62,13 +62,9 @@ class CenterHeads:
         scores, boxes = (np.asarray(outputs[name][item], np.float32) for name in ("scores", "boxes"))
         if not (np.isfinite(scores).all() and np.isfinite(boxes).all()):
             raise CenterHeadsError("the network's outputs hold NaN or infinity; expected finite numbers")
-        planes = scores.reshape(self.cells, self.cells, len(self.classes))
-        candidate = planes >= max(confidence, 1e-6)
-        if not candidate.any():
+        rows, columns, classes, values = _peaks(scores.reshape(self.cells, self.cells, -1), max(confidence, 1e-6))
+        if not len(values):
             return Detections3D.empty()
-        candidate &= planes == maximum_filter(planes, (3, 3, 1), mode="constant")
-        rows, columns, classes = np.nonzero(candidate)
-        values = planes[rows, columns, classes]
         best = np.argsort(-values, kind="stable")[: self.max_detections]
         rows, columns, classes, values = rows[best], columns[best], classes[best], values[best]
         found = self._boxes(boxes[rows * self.cells + columns], rows, columns, classes, np.clip(values, 0, 1))
@@ -99,6 +95,18 @@ class CenterHeads:
             if kept[index]:
                 kept[index + 1 :] &= ~same[index, index + 1 :]
         return np.flatnonzero(kept)
+
+
+def _peaks(planes: Floats, least: float) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp], Floats]:
+    """Rows, columns, classes and scores of the cells of (h, w, C) that score `least` and that no neighbor exceeds."""
+    rows, columns, classes = np.nonzero(planes >= least)
+    values = planes[rows, columns, classes]
+    # Few cells score at all: their neighbors are looked up instead of filtering the whole plane.
+    framed = np.pad(planes, ((1, 1), (1, 1), (0, 0)))
+    highest = np.ones(len(values), np.bool_)
+    for down, right in _NEIGHBORS:
+        highest &= framed[rows + 1 + down, columns + 1 + right, classes] <= values
+    return rows[highest], columns[highest], classes[highest], values[highest]
 
 
 def targets_of(boxes: Detections3D, heights: Floats, grid: PillarGrid, stride: int, cells: NDArray[Any]) -> Floats:

@@ -188,6 +188,7 @@ class DetectionFusion(SafeLifecycleNode):
         cloud = self._cloud(pair)
         if pair.message is None:
             # The lidar's detector is silent: where its frame is known, its points may still tell ranges.
+            assert pair.partner is not None, "one of the two there is"
             header = Header(stamp=pair.partner.header.stamp, frame_id=self._lidar_frame or pair.partner.header.frame_id)
             placed = Detections3D.empty()
         else:

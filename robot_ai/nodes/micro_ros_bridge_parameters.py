@@ -115,7 +115,9 @@ class MicroRosBridgeParameters:
         maximum=math.pi, while_running=True,
     )  # fmt: skip
     obstacle_classes: tuple[str, ...] = parameter(
-        (), "labels that count as obstacles, such as person; empty: all", while_running=True
+        (),
+        "labels that count as obstacles, such as person, and what has had one of them where it is; empty: all",
+        while_running=True,
     )
     resume_after: float = parameter(
         1.0, "seconds that all must have been well before STOP is left", minimum=0.0, maximum=60.0, while_running=True

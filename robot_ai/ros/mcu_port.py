@@ -17,6 +17,7 @@ from std_msgs.msg import Float32MultiArray
 from vision_msgs.msg import Detection2DArray, Detection3DArray, LabelInfo
 
 from robot_ai.mcu.errors import CompactDetectionsError
+from robot_ai.mcu.label_memory import LabelMemory
 from robot_ai.mcu.polar import PolarDetections
 from robot_ai.pipeline.rate import RateLimiter
 from robot_ai.ros.compact_detections import is_labeled, polar_from_2d, polar_from_3d, to_compact_message
@@ -48,6 +49,7 @@ class McuPort:
         self._settings = settings
         self._solid = solid
         self._limiter = RateLimiter()
+        self._memory = LabelMemory()
         self._labels: dict[str, int] = {}
         self._names: dict[int, str] = {}
         self._focal = self._middle = 0.0
@@ -87,7 +89,9 @@ class McuPort:
             return
         age = self._age(message.header.stamp)
         # A stamp that cannot be compared says nothing: then what arrives counts as seen now.
-        watched = polar.take(is_labeled(message, obstacles)) if obstacles else polar
+        watched = polar
+        if obstacles:
+            watched = self._memory.watched(time.monotonic(), polar, is_labeled(message, obstacles))
         self._seen(0.0 if math.isnan(age) else age, watched.nearest_within(half_angle))
         if not self._limiter.allow(time.monotonic(), rate):
             self._counts["left out by rate"] += 1

@@ -10,53 +10,15 @@ from typing import Any
 import pytest
 import yaml
 from diagnostic_msgs.msg import DiagnosticStatus
+from frame_stream import LATCHED, Stream, arguments, books
 from rcl_interfaces.srv import SetParameters, SetParametersAtomically
 from rclpy.parameter import Parameter
-from rclpy.qos import DurabilityPolicy, QoSProfile
-from ros_harness import Diagnostics, NodeProcess, Peer, bright_image, ledger, node_and_peer
-from sensor_msgs.msg import Image
+from ros_harness import Diagnostics, NodeProcess, Peer, node_and_peer
 from std_srvs.srv import SetBool
 from stub_card import write_stub_card
-from vision_msgs.msg import Detection2DArray, LabelInfo, VisionInfo
+from vision_msgs.msg import LabelInfo, VisionInfo
 
 NODE = "/camera_detector"
-LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-BOX = (50, 60, 150, 160)
-
-
-class Stream:
-    """A camera at 30 Hz whose frames are numbered by their stamps, and the answers to them."""
-
-    def __init__(self, peer: Peer) -> None:
-        self.peer = peer
-        self.publisher = peer.node.create_publisher(Image, "image", 50)
-        self.sent: list[int] = []
-        self.answers: list[int] = []
-        peer.node.create_subscription(Detection2DArray, "detections", self._on_answer, 200)
-        self._timer: Any = None
-
-    def start(self) -> Stream:
-        self.peer.wait(self.publisher.get_subscription_count)
-        self.peer.wait(lambda: self.peer.node.count_publishers("detections"))
-        self.peer.spin(0.6)  # for the QoS check that may replace the subscription
-        self._timer = self.peer.node.create_timer(1 / 30, self._send)
-        return self
-
-    def stop(self) -> None:
-        self.peer.node.destroy_timer(self._timer)
-        self.peer.spin(1.0)
-
-    def more(self, count: int, timeout: float = 20.0) -> None:
-        """Waits for so many further answers."""
-        target = len(self.answers) + count
-        self.peer.wait(lambda: len(self.answers) >= target, timeout)
-
-    def _send(self) -> None:
-        self.sent.append(len(self.sent) + 1)
-        self.publisher.publish(bright_image(320, 240, BOX, self.sent[-1] * 1_000_000))
-
-    def _on_answer(self, message: Detection2DArray) -> None:
-        self.answers.append((message.header.stamp.sec * 10**9 + message.header.stamp.nanosec) // 1_000_000)
 
 
 def request(peer: Peer, atomic: bool = True, **values: Any) -> Any:
@@ -75,23 +37,11 @@ def edit_card(card: Path, **changes: Any) -> Path:
     return card
 
 
-def arguments(card: Path, **values: object) -> list[str]:
-    given = {"backend": "stub", "model": str(card), **values}
-    return [word for name, value in given.items() for word in ("-p", f"{name}:={value}")]
-
-
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[tuple[NodeProcess, Peer, Stream, Path]]:
     card = write_stub_card(tmp_path / "first")
     with node_and_peer("camera_detector", arguments(card), tmp_path / "log") as (node, peer):
         yield node, peer, Stream(peer), tmp_path
-
-
-def books(peer: Peer, stream: Stream) -> tuple[int, int, dict[str, int], int]:
-    counted = ledger(Diagnostics(peer).next("camera")[2])
-    assert len(set(stream.answers)) == len(stream.answers), "a frame was answered twice"
-    assert counted[1] == len(stream.answers)
-    return counted
 
 
 def test_a_swap_under_way_loses_no_frame_and_is_announced(running) -> None:

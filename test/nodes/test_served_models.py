@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
+from frame_stream import LATCHED, Stream, arguments, books
 from model_servers import ModelServer, start_kserve, start_tf_serving, write_saved_models, write_served_card
 from ros_harness import Diagnostics, node_and_peer
-from test_model_swap import LATCHED, Stream, arguments, books
 
 pytest.importorskip("grpc", reason="needs the extra serving")
 pytest.importorskip("onnxruntime", reason="needs the extra onnx")
@@ -33,7 +33,7 @@ def test_a_server_that_dies_is_replaced_and_returned_to(served: tuple[str, Model
     given = arguments(
         card,
         backend=name,
-        backend_options=f"['url={server.urls['grpc']}', version=1, load_timeout=1.0]",
+        backend_options=f"['url={server.urls['grpc']}', version=1, timeout=5.0, load_timeout=15.0]",
         fallback_backends="[onnx]",
         max_consecutive_failures=3,
         fallback_retry_after=1.0,

@@ -1,0 +1,66 @@
+"""Who was a person a moment ago still is one: labels get lost where a sensor sees only part of a thing, near by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robot_ai.mcu.polar import PolarDetections
+
+
+@dataclass
+class _Known:
+    place: NDArray[np.float64]
+    range: float
+    heard: float
+
+
+class LabelMemory:
+    """Keeps a watched label at its place from message to message, for as long as anything is seen there.
+
+    reach: how far, in meters, the nearest point of a thing moves between two messages at most. keep: seconds after
+    which a thing of which nothing is seen any more is forgotten; until then it is where it was.
+    """
+
+    def __init__(self, reach: float = 0.5, keep: float = 1.0) -> None:
+        self._reach = reach
+        self._keep = keep
+        self._known: list[_Known] = []
+
+    def watched(self, now: float, seen: PolarDetections, labeled: NDArray[np.bool_]) -> PolarDetections:
+        """Of what is seen, what has a watched label (N,) or has had it; and what is not seen, but is not forgotten.
+
+        `now` is a monotonic time in seconds. Things of unknown range have no place to be remembered by.
+        """
+        places = np.column_stack([seen.ranges * np.cos(seen.bearings), seen.ranges * np.sin(seen.bearings)])
+        counted = np.array(labeled, bool)
+        unseen = []
+        for known in sorted(self._known, key=lambda each: each.range):
+            gaps = np.linalg.norm(places - known.place, axis=1)
+            near = np.flatnonzero(np.nan_to_num(gaps, nan=np.inf) <= self._reach)
+            if len(near):
+                # One that still has the label is it; else the nearest one takes it over.
+                heirs = near[counted[near]]
+                counted[heirs if len(heirs) else near[[np.argmin(gaps[near])]]] = True
+            elif now - known.heard <= self._keep:
+                unseen.append(known)
+        taken = np.flatnonzero(counted)
+        self._known = unseen + [
+            _Known(places[i], float(seen.ranges[i]), now) for i in taken if np.isfinite(seen.ranges[i])
+        ]
+        return _joined(seen.take(taken), unseen)
+
+
+def _joined(seen: PolarDetections, unseen: list[_Known]) -> PolarDetections:
+    ranges = np.array([known.range for known in unseen])
+    bearings = np.array([np.arctan2(known.place[1], known.place[0]) for known in unseen])
+    nothing = np.zeros(len(unseen))
+    return PolarDetections(
+        np.concatenate([seen.class_indices, np.full(len(unseen), -1, np.int64)]),
+        np.concatenate([seen.scores, nothing]),
+        np.concatenate([seen.bearings, bearings]),
+        np.concatenate([seen.ranges, ranges]),
+        np.concatenate([seen.sizes, nothing]),
+    )

@@ -1,0 +1,68 @@
+"""Labels that stay with their things."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from robot_ai.mcu.label_memory import LabelMemory
+from robot_ai.mcu.polar import PolarDetections
+
+
+def seen(*rows: tuple[float, float]) -> PolarDetections:
+    """Rows of range and bearing."""
+    table = np.array(rows, float).reshape(-1, 2)
+    count = len(table)
+    return PolarDetections(np.zeros(count, np.int64), np.ones(count), table[:, 1], table[:, 0], np.full(count, 0.2))
+
+
+def nearest(memory: LabelMemory, now: float, things: PolarDetections, *labeled: bool) -> float:
+    return memory.watched(now, things, np.array(labeled, bool)).nearest_within(math.pi)
+
+
+def test_a_person_who_comes_near_and_is_only_an_obstacle_stays_one() -> None:
+    memory = LabelMemory()
+    assert nearest(memory, 0.0, seen((2.0, 0.0), (0.5, 2.0)), True, False) == 2.0
+    for step in range(1, 16):
+        distance = 2.0 - 0.1 * step
+        assert nearest(memory, step / 10, seen((distance, 0.0), (0.5, 2.0)), False, False) == distance
+
+
+def test_what_was_never_a_person_is_not_watched() -> None:
+    memory = LabelMemory()
+    assert nearest(memory, 0.0, seen((0.3, 0.0)), False) == math.inf
+    assert nearest(memory, 0.1, seen((0.3, 0.0)), False) == math.inf
+
+
+def test_who_vanishes_is_where_he_was_for_a_moment() -> None:
+    memory = LabelMemory(keep=1.0)
+    nearest(memory, 0.0, seen((0.8, 0.1)), True)
+    assert nearest(memory, 0.9, seen()) == 0.8
+    assert nearest(memory, 1.1, seen()) == math.inf
+    assert nearest(memory, 1.2, seen((0.8, 0.1)), False) == math.inf
+
+
+def test_a_label_that_is_still_there_goes_to_nobody_else() -> None:
+    memory = LabelMemory()
+    nearest(memory, 0.0, seen((1.0, 0.0)), True)
+    # A chair beside the person, nearer to where the person was.
+    assert nearest(memory, 0.1, seen((0.95, 0.0), (1.2, 0.0)), False, True) == 1.2
+
+
+@given(st.lists(st.lists(st.tuples(st.floats(0, 5), st.floats(-3, 3), st.booleans()), max_size=4), max_size=6))
+def test_a_labeled_thing_always_counts(history: list[list[tuple[float, float, bool]]]) -> None:
+    memory = LabelMemory()
+    for step, things in enumerate(history):
+        shown = seen(*((r, b) for r, b, _ in things))
+        labeled = [label for *_, label in things]
+        least = min((r for r, _, label in things if label), default=math.inf)
+        assert nearest(memory, step / 10, shown, *labeled) <= least
+
+
+def test_unknown_ranges_are_not_remembered() -> None:
+    memory = LabelMemory()
+    assert nearest(memory, 0.0, seen((math.nan, 0.0)), True) == math.inf
+    assert nearest(memory, 0.1, seen((1.0, 0.0)), False) == math.inf
