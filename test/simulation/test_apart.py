@@ -7,7 +7,7 @@ from pathlib import Path
 import mujoco
 import numpy as np
 import pytest
-from sdf_worlds import PLAIN, YARD, yard
+from sdf_worlds import PLAIN, YARD, world_xml, yard
 
 from robot_ai.simulation.apart import open_scene_apart
 from robot_ai.simulation.errors import ResourceError, SdfValueError
@@ -33,6 +33,6 @@ def test_faults_come_through_with_their_class_and_place(tmp_path: Path) -> None:
     with pytest.raises(ResourceError, match="'nowhere'"):
         open_scene_apart("nowhere", "", None, PLAIN)
     bad = tmp_path / "bad.sdf"
-    bad.write_text('<sdf version="1.9"><world name="w"><model name="m"><pose>1</pose><link name="l"/></model></world></sdf>')
+    bad.write_text(world_xml('<model name="m"><pose>1</pose><link name="l"/></model>'))
     with pytest.raises(SdfValueError, match=r"bad\.sdf: .*model\[m\]/pose"):
         open_scene_apart(str(bad), "", None, PLAIN)

@@ -83,8 +83,10 @@ def sensor_named(scene: Scene, name: str) -> MountedSensor:
 
 
 def working_renderers() -> list[str]:
-    """What draws in this process: the first OpenGL that works, since PyOpenGL takes one for good, and rays, which always
-    do. $ROBOT_AI_TEST_RENDERER takes another."""
+    """The first OpenGL that works, since PyOpenGL takes one for good in a process, and rays, which always do.
+
+    $ROBOT_AI_TEST_RENDERER names another OpenGL.
+    """
     wanted = os.environ.get("ROBOT_AI_TEST_RENDERER")
     kinds = [kind for kind in ([wanted] if wanted else GL_KINDS) if not probe(kind)]
     return [*kinds[:1], "rays"]
