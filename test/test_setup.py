@@ -68,6 +68,7 @@ ROSDEP = {
     "mujoco": None,
     "trimesh": None,  # of the simulator, whose physics only pip brings
     "pillow": None,
+    "rerun-sdk": None,  # of the viewer, which only pip brings
 }
 
 
