@@ -121,8 +121,8 @@ def may_be_seen(model: Any, data: Any, camera: int, margin: float) -> NDArray[np
 def _open_context(kind: str, width: int, height: int) -> Any:
     # Both modules choose PyOpenGL's platform as they are imported, once in a process.
     os.environ["PYOPENGL_PLATFORM"] = kind
-    # Mesa's llvmpipe in the calling thread: on a busy machine an image waits for each of its threads in turn, three times
-    # as long as it computes.
+    # Mesa's llvmpipe in the calling thread: on a busy machine an image waits for each of its threads in turn, for three
+    # times as long as it computes.
     os.environ.setdefault("LP_NUM_THREADS", "0")
     try:
         if kind == "egl":
