@@ -2,8 +2,9 @@
 
 `ros2 launch robot_ai gazebo.launch.py headless:=true camera.backend:=tensorflow`
 
-A second robot joins a running Gazebo: `gz:=false namespace:=robot2 own_tf:=true y:=1.5`. Needs ros_gz_sim, ros_gz_bridge
-and tf2_ros. With bridge:=true the motors obey only what the bridge's watchdog lets through (docs/gazebo.md).
+A second robot joins a running Gazebo: `gz:=false namespace:=robot2 own_tf:=true y:=1.5`. Needs ros_gz_sim,
+ros_gz_bridge and tf2_ros. With bridge:=true the motors obey only what the bridge's watchdog lets through. More in
+docs/gazebo.md.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
 
 from launch import Action, LaunchContext, LaunchDescription
-from robot_ai.bringup.gazebo import BRIDGES, has_model, models_directory, robot_text, static_frames
+from robot_ai.bringup.gazebo import BRIDGES, has_model, models_directory, robot_text, static_frames, transform_arguments
 from robot_ai.bringup.launching import describe_members, simulated_microcontroller
 from robot_ai.bringup.table import BRIDGE, GUARDED, OWN_TF, ROBOT, TOPICS
 from robot_ai.share import share_file
@@ -80,8 +81,9 @@ def _simulator(context: LaunchContext) -> list[Action]:
         return []
     options = [_SERVER_ONLY] if given["headless"] == "true" else []
     words = ["-r", *options, given["gz_args"], shlex.quote(str(find_world(given["world"])))]
+    file = PathJoinSubstitution([FindPackageShare("ros_gz_sim"), "launch", "gz_sim.launch.py"])
     gazebo = IncludeLaunchDescription(
-        PythonLaunchDescriptionSource(PathJoinSubstitution([FindPackageShare("ros_gz_sim"), "launch", "gz_sim.launch.py"])),
+        PythonLaunchDescriptionSource(file),
         launch_arguments={"gz_args": " ".join(filter(None, words)), "on_exit_shutdown": "true"}.items(),
     )
     return [gazebo, _bridge("clock")]
@@ -104,7 +106,7 @@ def _robot(context: LaunchContext) -> list[Action]:
                 executable="static_transform_publisher",
                 name=f"{frame.child}_frame",
                 namespace=namespace,
-                arguments=frame.arguments(),
+                arguments=transform_arguments(frame),
                 remappings=list(OWN_TF) if own_tf else [],
             )
             for frame in frames
@@ -119,7 +121,9 @@ def _is_spawned(given: dict[str, str]) -> bool:
 
 
 def _spawner(given: dict[str, str], namespace: str) -> Node:
-    places = [word for name, key in (("x", "x"), ("y", "y"), ("z", "z"), ("Y", "yaw")) for word in (f"-{name}", given[key])]
+    places = [
+        word for name, key in (("x", "x"), ("y", "y"), ("z", "z"), ("Y", "yaw")) for word in (f"-{name}", given[key])
+    ]
     return Node(
         package="ros_gz_sim",
         executable="create",
