@@ -1,4 +1,4 @@
-"""The bridges of Gazebo against three others: ros_gz's type pairs, the topics that the robot's SDF makes, our simulator."""
+"""The bridges of Gazebo against ros_gz's pairs of types, the topics that the robot's SDF makes, and our simulator."""
 
 import xml.etree.ElementTree as ET
 from pathlib import Path
