@@ -26,6 +26,7 @@ from robot_ai.share import share_file
 from robot_ai.simulation.resources import find_world
 
 _SERVER_ONLY = "-s --headless-rendering"
+_TRUE = ("true", "1")
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -92,9 +93,9 @@ def _simulator(context: LaunchContext) -> list[Action]:
 def _robot(context: LaunchContext) -> list[Action]:
     """The robot: put into the world where it is not there yet, its bridges, and the frames mounted on it."""
     given = context.launch_configurations
-    namespace, own_tf = given["namespace"].strip("/"), given["own_tf"] == "true"
+    namespace, own_tf = given["namespace"].strip("/"), given["own_tf"].lower() in _TRUE
     spawned = _is_spawned(given)
-    motors = given["motors"] or (GUARDED if given[BRIDGE.role] == "true" else {}).get("motors", "")
+    motors = given["motors"] or (GUARDED if given[BRIDGE.role].lower() in _TRUE else {}).get("motors", "")
     remappings = [("cmd_vel", motors or TOPICS["motors"].default), *([] if own_tf else [("tf", "/tf")])]
     frames = static_frames(Path(given["robot"]))
     return [
@@ -104,7 +105,7 @@ def _robot(context: LaunchContext) -> list[Action]:
             Node(
                 package="tf2_ros",
                 executable="static_transform_publisher",
-                name=f"{frame.child}_frame",
+                name=f"{frame.child}_tf",
                 namespace=namespace,
                 arguments=transform_arguments(frame),
                 remappings=list(OWN_TF) if own_tf else [],
