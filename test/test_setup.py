@@ -17,7 +17,7 @@ import robot_ai
 
 ROOT = Path(__file__).resolve().parents[1]
 # What a build reads; the rest of a checkout, .venv above all, stays where it is.
-SOURCES = ("robot_ai", "launch", "config", "models", "resource")
+SOURCES = ("robot_ai", "launch", "config", "models", "worlds", "resource")
 FILES = ("setup.py", "setup.cfg", "pyproject.toml", "package.xml", "LICENSE")
 # The rosdep key of each requirement in setup.py, checked for Ubuntu noble; None where rosdep offers nothing usable.
 ROSDEP = {
