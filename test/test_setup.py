@@ -36,6 +36,7 @@ ROSDEP = {
     "openvino": None,
     "grpcio": "python3-grpcio",
     "protobuf": "python3-protobuf",
+    "orjson": None,  # optional: Python's own module does it too, slowly
     "python-rapidjson": None,  # of a test
     "onnxscript": None,
     "tf2onnx": None,

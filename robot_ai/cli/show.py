@@ -1,4 +1,4 @@
-"""`robot_ai show`: a cloud from a file with the boxes that the classical detector finds, as pictures."""
+"""`robot_ai show`: a cloud from a file with the boxes that are found in it, as pictures."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import Any
 
 import cv2
 
-from robot_ai.lidar.cluster_detector import ClusterDetector, ClusterSettings
+from robot_ai.backends.loading import BackendChoice
+from robot_ai.lidar.cluster_detector import ClusterSettings
 from robot_ai.lidar.drawing import draw_projected, draw_top_view
 from robot_ai.lidar.files import read_points
+from robot_ai.pipeline.cloud_detector import CLUSTER, METHODS, load_cloud_model
 from robot_ai.training.kitti import KittiDataSet
 
 
@@ -20,6 +22,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scan", type=int, default=0, help="which scan of a recording (0)")
     parser.add_argument("--output", type=Path, default=Path("out/show"), help="folder for the pictures (out/show)")
     parser.add_argument("--reach", type=float, default=40.0, help="meters shown around the sensor (40)")
+    parser.add_argument("--method", choices=METHODS, default=CLUSTER, help="cluster, or the learned one (cluster)")
+    parser.add_argument("--model", default="pillarnet", help="of method pillars: a name in models/ or a directory")
+    parser.add_argument("--backend", default="pytorch", help="of method pillars: what runs the model (pytorch)")
+    parser.add_argument("--score", type=float, help="lowest score shown (the method's own)")
     parser.add_argument(
         "--kitti", action="store_true", help="draw into the camera's image too: FILE lies in KITTI's velodyne/ folder"
     )
@@ -28,7 +34,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Writes FILE_top.png and, for KITTI's data, FILE_image.png."""
     points = read_points(args.file, args.scan)
-    result = ClusterDetector().detect(points, ClusterSettings())
+    backend = CLUSTER if args.method == CLUSTER else args.backend
+    detector = load_cloud_model(BackendChoice(args.model, backend))
+    result = detector.detect(points, ClusterSettings(score=args.score))
+    detector.close()
     found = result.detections
     args.output.mkdir(parents=True, exist_ok=True)
     top = args.output / f"{args.file.stem}_top.png"

@@ -28,7 +28,7 @@ class ClusterSettings:
     voxel: edge of the cubes that the cloud is thinned by, at the sensor; it grows as the tolerance does.
     tolerance, tolerance_growth: largest step within an object, at the sensor and more per meter of distance.
     min_points: smallest cluster, in measured points. max_size: longest side of what is published.
-    score, classes: lowest score and labels published; no labels: all.
+    score, classes: lowest score, None for the method's own, and labels published; no labels: all.
     """
 
     min_range: float = 0.5
@@ -43,7 +43,7 @@ class ClusterSettings:
     tolerance_growth: float = 0.01
     min_points: int = 10
     max_size: float = 15.0
-    score: float = 0.3
+    score: float | None = None
     classes: tuple[str, ...] = ()
 
 
@@ -59,6 +59,7 @@ class ClusterDetector:
     """Stateless but for its labels; the same cloud and settings always give the same boxes."""
 
     labels = LABELS
+    default_score = 0.3
 
     def detect(
         self, points: Points, settings: ClusterSettings, origin: NDArray[np.floating] | None = None
@@ -141,7 +142,9 @@ def describe(groups: Groups, settings: ClusterSettings, classes: tuple[str, ...]
     boxes = fit_boxes(Groups(groups.points[:, :3], groups.starts, groups.counts))
     indices, scores = classify(boxes.sizes, tops, bottoms, boxes.edge_gaps)
     boxes = _down_to_the_ground(boxes, bottoms, settings)
-    kept = (boxes.sizes[:, 0] <= settings.max_size) & (scores >= settings.score)
+    kept = (boxes.sizes[:, 0] <= settings.max_size) & (
+        scores >= (ClusterDetector.default_score if settings.score is None else settings.score)
+    )
     if classes:
         kept &= np.isin(indices, [LABELS.index(name) for name in classes])
     return Detections3D(boxes.centers, boxes.sizes, boxes.yaws, scores, indices).take(kept)

@@ -72,6 +72,11 @@ class PillarDetector:
         """The model, its backend and its device, for people."""
         return f"{self.card.name} in {self.backend_name} on {self.device}"
 
+    @property
+    def default_score(self) -> float:
+        """The lowest score where the settings say none: the card's."""
+        return self.card.thresholds.confidence
+
     def close(self) -> None:
         """Releases the backend."""
         self._backend.close()
@@ -94,7 +99,8 @@ class PillarDetector:
         features = pillars.features.transpose(1, 2, 0) if self._heads.is_nhwc else pillars.features
         outputs = self._backend.infer({self._heads.input: np.ascontiguousarray(features[None])})
         watch.lap("forward")
-        learned = self._heads.heads.decode(outputs, 0, settings.score, pillars)
+        score = self.default_score if settings.score is None else settings.score
+        learned = self._heads.heads.decode(outputs, 0, score, pillars)
         watch.lap("decode")
         obstacles = self._obstacles(local, above, learned, settings)
         watch.lap("obstacles")
@@ -118,7 +124,7 @@ class PillarDetector:
             anything.yaws,
             np.full(count, _OBSTACLE_SCORE, np.float32),
             np.full(count, _OBSTACLE, np.int64),
-        ).take(np.full(count, settings.score <= _OBSTACLE_SCORE))
+        ).take(np.full(count, settings.score is None or settings.score <= _OBSTACLE_SCORE))
 
 
 def check_card(card: ModelCard) -> None:

@@ -200,8 +200,10 @@ class LidarDetector(SafeLifecycleNode):
             self.get_logger().warning(text, throttle_duration_sec=5.0)
 
     def _announce(self) -> None:
-        if self._port is not None and self._detector is not None:
-            self._port.announce(self._detector.labels, self._settings.values.score_threshold)
+        model = self._model.detector
+        if self._port is not None and self._detector is not None and model is not None:
+            asked = self._settings.values.score_threshold
+            self._port.announce(self._detector.labels, asked if asked >= 0 else model.default_score)
 
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         self._enabled = request.data

@@ -40,7 +40,10 @@ class LidarDetectorParameters(ModelParameters):
         0.1, "longest wait, in seconds, for the transform at a cloud's stamp", minimum=0.0, maximum=5.0,
         while_running=True,
     )  # fmt: skip
-    score_threshold: float = parameter(0.3, "lowest score published", minimum=0.0, maximum=1.0, while_running=True)
+    score_threshold: float = parameter(
+        -1.0, "lowest score published; -1: 0.3 of clusters and scans, the model card's of pillars", minimum=-1.0,
+        maximum=1.0, while_running=True,
+    )  # fmt: skip
     class_filter: tuple[str, ...] = parameter((), "labels that are published; empty: all", while_running=True)
     min_range: float = parameter(
         _CLOUD.min_range, "nearer points are not looked at, in meters", minimum=0.0, maximum=100.0, while_running=True
@@ -121,14 +124,14 @@ class LidarDetectorParameters(ModelParameters):
             tolerance_growth=self.cluster_tolerance_growth,
             min_points=self.min_points,
             max_size=self.max_size,
-            score=self.score_threshold,
+            score=self.score_threshold if self.score_threshold >= 0 else None,
             classes=self.class_filter,
         )
         scan = ScanSettings(
             min_range=self.min_range,
             max_range=self.max_range,
             max_size=self.max_size,
-            score=self.score_threshold,
+            score=self.score_threshold if self.score_threshold >= 0 else _SCAN.score,
             classes=self.class_filter,
         )
         return SweepSettings(cluster, scan, self.target_frame.lstrip("/"), self.tracking)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -21,7 +22,8 @@ from robot_ai.ros.simulation_port import SimulationPort, sensor_kind
 from robot_ai.simulation.errors import SimulatorMissingError
 
 try:
-    from robot_ai.simulation.opening import open_scene
+    from robot_ai.simulation.apart import open_scene_apart
+    from robot_ai.simulation.memory import return_memory
     from robot_ai.simulation.pacing import Pace
     from robot_ai.simulation.renderers import choose, open_renderer
     from robot_ai.simulation.scene import MountedSensor, Scene
@@ -66,10 +68,12 @@ class Simulator(SafeLifecycleNode):
         """Loads the world, finds a renderer, creates the topics."""
         values = self._settings.values
         self._labels = ModelCard.load(find_model(values.labels), backends=()).labels
-        scene = open_scene(values.world, values.robot, values.start, values.quality)
+        with ThreadPoolExecutor(1) as pool:
+            choice = pool.submit(choose, values.renderer)
+            scene = open_scene_apart(values.world, values.robot, values.start, values.quality)
+            self._renderer, failures = choice.result() if _has_camera(scene) else ("", [])
         for note in (*scene.world.notes, *label_names(self._labels, scene)):
             self.get_logger().warning(f"not simulated: {note}")
-        self._renderer, failures = choose(values.renderer) if _has_camera(scene) else ("", [])
         for failure in failures:
             self.get_logger().warning(f"images are not drawn with {failure}")
         self._simulation = Simulation(scene, self._simulation_settings(scene, values))
@@ -140,6 +144,7 @@ class Simulator(SafeLifecycleNode):
         try:
             if self._renderer:
                 simulation.renderer = open_renderer(simulation.scene, self._renderer)
+                return_memory()
             try:
                 while not self._stop.is_set():
                     self._advance(simulation, port)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
 import dataclasses
-import gc
 from pathlib import Path
 
 import numpy as np
@@ -47,17 +45,7 @@ def is_robot(model: Model) -> bool:
 
 def open_scene(name: str, robot: str, start: tuple[float, float, float] | None, quality: Quality) -> Scene:
     """Reads and compiles a world. Raises a WorldError that names file and element."""
-    scene = build(open_world(name, robot, start), quality)
-    _return_memory()
-    return scene
-
-
-def _return_memory() -> None:
-    """Gives back to the system what reading meshes took, which glibc would keep for the process."""
-    gc.collect()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
+    return build(open_world(name, robot, start), quality)
 
 
 def _at(pose: RawPose, start: tuple[float, float, float]) -> RawPose:

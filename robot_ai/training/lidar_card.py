@@ -51,7 +51,7 @@ decoder:
   stride: {stride}
 
 thresholds:
-  confidence: 0.3
+  confidence: 0.4
   iou: 1.0  # boxes are told apart by the distance of their centers
   max_detections: 300
 

@@ -35,6 +35,32 @@ def hedge(rng: Random) -> Thing:
     return Thing("", tuple(shapes))
 
 
+def thicket(rng: Random) -> Thing:
+    """A belt of trees and shrubs that rays go deep into, and end at any depth and height."""
+    length, depth, tall = rng.uniform(6, 35), rng.uniform(1.5, 7), rng.uniform(2.0, 6.0)
+    shapes = []
+    for _ in range(int(np.clip(length * depth / 6, 4, 24))):
+        x, y = rng.uniform(-0.5, 0.5) * length, rng.uniform(-0.5, 0.5) * depth
+        half = (rng.uniform(0.8, 2.5), rng.uniform(0.8, 2.0), rng.uniform(0.4, 0.6) * tall)
+        at = (x, y, rng.uniform(0.3, 0.9) * half[2] + 0.2)
+        passing, rough = float(rng.uniform(0.55, 0.92)), float(rng.uniform(0.2, 0.8))
+        shapes.append(Shape("ellipsoid", at, half, float(rng.uniform(0, np.pi)), passing, 0.0, rough))
+        if rng.random() < 0.4:
+            trunk = rng.uniform(0.05, 0.25)
+            shapes.append(Shape("cylinder", (x, y, tall / 2), (trunk, trunk, tall / 2)))
+    return Thing("", tuple(shapes))
+
+
+def own_body(rng: Random, top: float) -> Thing:
+    """The vehicle or robot that carries the lidar, up to `top` meters above the ground."""
+    half = (rng.uniform(0.3, 2.3), rng.uniform(0.3, 0.95), top / 2)
+    shapes = [Shape("box", (0, 0, top / 2), half)]
+    for _ in range(int(rng.integers(0, 4))):
+        x, y = rng.uniform(-half[0], half[0]), rng.uniform(-half[1], half[1])
+        shapes.append(Shape("box", (x, y, top), (rng.uniform(0.05, 0.5), rng.uniform(0.05, 0.3), 0.1)))
+    return Thing("", tuple(shapes))
+
+
 def fence(rng: Random) -> Thing:
     """Boards, bars or wire, or a low wall."""
     length, tall = rng.uniform(2, 16), rng.uniform(0.5, 2.0)

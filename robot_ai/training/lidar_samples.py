@@ -16,7 +16,7 @@ from robot_ai.training.lidar_world import random_beams, training_scene
 
 # Steps in which coordinates are kept, in meters: 16 bits reach 80 m.
 _STEP = 0.0025
-GENERATION = 1
+GENERATION = 2
 """Grows when the scenes change, so that a folder of older ones is not taken for them."""
 
 

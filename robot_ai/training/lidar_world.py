@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from robot_ai.training.lidar_clutter import CLUTTER, building, fence, hedge
+from robot_ai.training.lidar_clutter import CLUTTER, building, fence, hedge, own_body, thicket
 from robot_ai.training.lidar_scenes import Beams, Ground, Scene
 from robot_ai.training.lidar_shapes import Thing, wall
 from robot_ai.training.lidar_traffic import any_cyclist, any_person, any_vehicle
@@ -50,6 +50,9 @@ def training_scene(rng: Random, reach: float = 42.0) -> Scene:
         _yard(builder)
     else:
         _hall(builder)
+    if height > 0.6 and rng.random() < 0.4:
+        builder.things.append(own_body(rng, height - float(rng.uniform(0.15, 0.4))))
+        builder.places.append((float(rng.uniform(-1, 1)), 0.0, float(rng.normal(0, 0.1))))
     return Scene(builder.ground, tuple(builder.things), tuple(builder.places))
 
 
@@ -128,7 +131,9 @@ def _street(builder: _Builder) -> None:
     shift = rng.uniform(-0.6, 0.6) * half
     for side in (-1, 1):
         front = shift + side * (half + rng.uniform(3.5, 14))
-        if rng.random() < 0.75:
+        if rng.random() < 0.35:
+            builder.along(thicket, front + side * 3, heading, (0.5, 8))
+        elif rng.random() < 0.8:
             builder.along(building, front + side * 5, heading, (0.5, 12))
         if rng.random() < 0.5:
             builder.along(hedge if rng.random() < 0.6 else fence, front - side * 0.8, heading, (0.3, 8))
@@ -146,6 +151,7 @@ def _yard(builder: _Builder) -> None:
     rng = builder.rng
     builder.scatter(building, int(rng.integers(0, 5)), 14)
     builder.scatter(hedge, int(rng.integers(0, 6)), 6)
+    builder.scatter(thicket, int(rng.integers(0, 7)), 6)
     builder.scatter(fence, int(rng.integers(0, 4)), 5)
     builder.scatter(any_vehicle, int(rng.integers(3, 14)), 3.5)
     builder.scatter(any_cyclist, int(rng.integers(2, 8)))

@@ -28,6 +28,8 @@ from robot_ai.training.lidar_shapes import Shape, Thing, person, vehicle
 
 NODE = "/lidar_detector"
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+# Seconds: on a busy machine PyTorch alone takes half a minute to import.
+START = 60.0
 SUPPORT = Path(__file__).parents[1] / "support"
 
 
@@ -53,8 +55,8 @@ class Lidar:
         self.publisher = peer.node.create_publisher(PointCloud2, "points", 10)
         self.answers = peer.listen(Detection3DArray, "detections")
         self.sent = 0
-        peer.wait(self.publisher.get_subscription_count)
-        peer.wait(lambda: peer.node.count_publishers("detections"))
+        peer.wait(self.publisher.get_subscription_count, START)
+        peer.wait(lambda: peer.node.count_publishers("detections"), START)
         peer.spin(0.6)
 
     def send(self) -> int:
@@ -66,7 +68,7 @@ class Lidar:
 
     def ask(self) -> Detection3DArray:
         number = self.send()
-        self.peer.wait(lambda: any(a.header.stamp.sec == number for a in self.answers), 20.0)
+        self.peer.wait(lambda: any(a.header.stamp.sec == number for a in self.answers), START)
         return next(a for a in self.answers if a.header.stamp.sec == number)
 
 
@@ -124,7 +126,7 @@ def test_it_falls_back_to_clusters_when_the_network_fails(tmp_path: Path, monkey
     with node_and_peer("lidar_detector", arguments, tmp_path / "log") as (node, peer):
         status = peer.listen(DiagnosticStatus, "backend_status", LATCHED)
         lidar, diagnostics = Lidar(peer), Diagnostics(peer)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + START
         while not any("serving with 'cluster'" in s.message for s in status) and time.monotonic() < deadline:
             lidar.send()
             peer.spin(0.3)

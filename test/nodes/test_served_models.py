@@ -33,7 +33,7 @@ def test_a_server_that_dies_is_replaced_and_returned_to(served: tuple[str, Model
     given = arguments(
         card,
         backend=name,
-        backend_options=f"['url={server.urls['grpc']}', version=1, load_timeout=1.0]",
+        backend_options=f"['url={server.urls['grpc']}', version=1, timeout=5.0, load_timeout=15.0]",
         fallback_backends="[onnx]",
         max_consecutive_failures=3,
         fallback_retry_after=1.0,

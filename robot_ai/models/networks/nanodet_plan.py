@@ -10,23 +10,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from robot_ai.models.networks.convolution import Conv
+
 STEM_CHANNELS = 32
 NECK_CHANNELS = 128
 NUM_CLASSES = 80
 BINS = 11  # per side of the box
 STRIDES = (8, 16, 32)
 LEAKY_SLOPE = 0.1
-
-
-@dataclass(frozen=True)
-class Conv:
-    """One convolution with bias and symmetric padding of kernel // 2; `name` + .weight / .bias are its tensors."""
-
-    name: str
-    in_channels: int
-    out_channels: int
-    kernel: int = 3
-    stride: int = 1
 
 
 @dataclass(frozen=True)

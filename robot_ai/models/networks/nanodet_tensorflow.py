@@ -5,27 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
 from robot_ai.models.networks import nanodet_plan as plan
+from robot_ai.models.networks.convolution import Conv
+from robot_ai.models.networks.keras_convolution import convolve, load_convolutions
 
 keras: Any = tf.keras
 layers: Any = keras.layers
 
 
-def _conv(spec: plan.Conv, x: Any) -> Any:
-    """One convolution. TensorFlow's own padding of a strided one is lopsided, so that one is padded beforehand."""
-    pad = spec.kernel // 2
-    if spec.stride > 1:
-        x = layers.ZeroPadding2D(pad)(x)
-    padding = "same" if spec.stride == 1 else "valid"
-    return layers.Conv2D(spec.out_channels, spec.kernel, spec.stride, padding, name=spec.name)(x)
-
-
-def _conv_activate(spec: plan.Conv, x: Any) -> Any:
-    return layers.LeakyReLU(negative_slope=plan.LEAKY_SLOPE)(_conv(spec, x))
+def _conv_activate(spec: Conv, x: Any) -> Any:
+    return layers.LeakyReLU(negative_slope=plan.LEAKY_SLOPE)(convolve(spec, x))
 
 
 def _stage(stage: plan.Stage, x: Any) -> Any:
@@ -61,7 +53,7 @@ def _backbone(x: Any) -> list[Any]:
 
 def _neck(features: list[Any]) -> list[Any]:
     """Adds coarse features to fine ones, then fine ones to coarse ones."""
-    levels = [_conv(spec, x) for spec, x in zip(plan.LATERALS, features, strict=True)]
+    levels = [convolve(spec, x) for spec, x in zip(plan.LATERALS, features, strict=True)]
     for n in range(len(levels) - 1, 0, -1):
         levels[n - 1] = layers.Add()([levels[n - 1], layers.UpSampling2D(2, interpolation="bilinear")(levels[n])])
     for n in range(len(levels) - 1):
@@ -75,7 +67,7 @@ def _head(levels: list[Any]) -> dict[str, Any]:
     outputs = {}
     for x, (features, prediction), stride in zip(levels, plan.HEADS, plan.STRIDES, strict=True):
         channels = prediction.out_channels
-        cells = layers.Reshape((-1, channels))(_conv(prediction, _conv_activate(features, x)))
+        cells = layers.Reshape((-1, channels))(convolve(prediction, _conv_activate(features, x)))
         outputs[f"scores_{stride}"] = layers.Activation("sigmoid")(cells[..., : plan.NUM_CLASSES])
         outputs[f"distances_{stride}"] = cells[..., plan.NUM_CLASSES :]
     return outputs
@@ -98,11 +90,4 @@ class NanoDetG(keras.Model):
 
         Raises ValueError when a tensor is missing, surplus or of the wrong shape.
         """
-        wanted = {f"{conv.name}.{part}" for conv in plan.convolutions() for part in ("weight", "bias")}
-        if wanted != set(tensors):
-            raise ValueError(
-                f"missing tensors: {sorted(wanted - set(tensors))}; surplus tensors: {sorted(set(tensors) - wanted)}"
-            )
-        for conv in plan.convolutions():
-            kernel = tensors[f"{conv.name}.weight"].astype(np.float32).transpose(2, 3, 1, 0)
-            self.get_layer(conv.name).set_weights([kernel, tensors[f"{conv.name}.bias"].astype(np.float32)])
+        load_convolutions(self, plan.convolutions(), tensors)

@@ -7,9 +7,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from robot_ai.models.networks import nanodet_plan as plan
+from robot_ai.models.networks.convolution import Conv
 
 
-def _conv(spec: plan.Conv) -> nn.Conv2d:
+def _conv(spec: Conv) -> nn.Conv2d:
     return nn.Conv2d(spec.in_channels, spec.out_channels, spec.kernel, spec.stride, spec.kernel // 2)
 
 
@@ -21,7 +22,7 @@ def _activate(x: Tensor) -> Tensor:
 class _Block(nn.Module):
     """Halves the channels, mixes them, and joins both, newest first."""
 
-    def __init__(self, reduce: plan.Conv, mix: plan.Conv) -> None:
+    def __init__(self, reduce: Conv, mix: Conv) -> None:
         super().__init__()
         self.reduce = _conv(reduce)
         self.mix = _conv(mix)

@@ -8,7 +8,7 @@ uses, is folded into the convolutions.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from robot_ai.models.networks.convolution import Conv
 
 CHANNELS = 15
 SIDE = 320
@@ -17,17 +17,6 @@ CLASSES = 3
 BOX = 8
 """offset x, y (cells of the output, from the cell's middle); height of the middle above the ground (meters); natural
 logarithms of length, width, height (meters); sine and cosine of twice the heading."""
-
-
-@dataclass(frozen=True)
-class Conv:
-    """One convolution with bias and symmetric padding of kernel // 2; `name` + .weight / .bias are its tensors."""
-
-    name: str
-    in_channels: int
-    out_channels: int
-    kernel: int = 3
-    stride: int = 1
 
 
 FINE = (Conv("fine_0", CHANNELS, 32, stride=2),)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from robot_ai.models.networks import pillarnet_plan as plan
+from robot_ai.models.networks.convolution import Conv
 
 
 class PillarNet(nn.Module):
@@ -39,12 +40,12 @@ class PillarNet(nn.Module):
         result: Tensor = self.get_submodule(plan.PREDICT.name)(fine)
         return result
 
-    def _run(self, convs: Sequence[plan.Conv], x: Tensor) -> Tensor:
+    def _run(self, convs: Sequence[Conv], x: Tensor) -> Tensor:
         for conv in convs:
             x = self._activate(conv, self.get_submodule(conv.name)(x))
         return x
 
-    def _activate(self, conv: plan.Conv, x: Tensor) -> Tensor:
+    def _activate(self, conv: Conv, x: Tensor) -> Tensor:
         return functional.relu_(x)
 
 
@@ -55,7 +56,7 @@ class NormalizedPillarNet(PillarNet):
         super().__init__()
         self.norms = nn.ModuleDict({conv.name: nn.BatchNorm2d(conv.out_channels) for conv in plan.activated()})
 
-    def _activate(self, conv: plan.Conv, x: Tensor) -> Tensor:
+    def _activate(self, conv: Conv, x: Tensor) -> Tensor:
         return functional.relu_(self.norms[conv.name](x))
 
     def folded(self) -> dict[str, Tensor]:
