@@ -3,7 +3,7 @@
 Python runs one thread at a time, so a load in one thread stops a forward pass in another whenever the interpreter is
 held. Measured on 2 cores in a thread that wants it every millisecond, while TensorFlow was imported and a model loaded:
 
-- `import` links a framework's shared libraries with the interpreter held, for 0.6 s, and for 2.3 s from a cold disk.
+- `import` links a framework's shared libraries with the interpreter held, for 0.6 s, and for 2.3 s on a busy machine.
   `preload` links them before, through a foreign function call, which lets go of it.
 - A full garbage collection walks over every object of the process: 0.25 s with PyTorch and TensorFlow imported.
   `beside_frames` allows none, and takes the modules that were imported out of those to come.
