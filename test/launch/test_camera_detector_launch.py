@@ -8,7 +8,6 @@ import unittest
 from pathlib import Path
 
 import pytest
-
 from launch_rig import assert_clean, kill, needs_launch, own_domain, wait_for_another
 
 SHARE = needs_launch()
@@ -100,7 +99,6 @@ class TestRunning(unittest.TestCase):
         environment = detector.process_details["env"]
         self.assertEqual(environment["MALLOC_MMAP_THRESHOLD_"], "134217728")
         self.assertTrue(Path(environment["FASTRTPS_DEFAULT_PROFILES_FILE"]).is_file())
-
 
     def test_the_model_is_swapped_while_it_runs(self) -> None:
         answers = self.peer.listen(Detection2DArray, "/robot1/detections")

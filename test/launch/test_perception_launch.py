@@ -51,9 +51,7 @@ def perception(**arguments: str) -> GroupAction:
 @launch_testing.markers.keep_alive
 def generate_test_description() -> launch.LaunchDescription:
     os.environ["ROS_DOMAIN_ID"] = str(DOMAIN)
-    first = perception(
-        camera__backend="stub", camera__model=str(CARD), params_file=str(OVERLAY), lidar__min_points="7"
-    )
+    first = perception(camera__backend="stub", camera__model=str(CARD), params_file=str(OVERLAY), lidar__min_points="7")
     second = perception(namespace="robot2", camera="false", fusion="false", lifecycle="launch", own_tf="true")
     return launch.LaunchDescription([first, second, launch_testing.actions.ReadyToTest()])
 

@@ -17,6 +17,7 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 from rclpy.serialization import deserialize_message, serialize_message
 
 from robot_ai.micro_ros.middleware import Durability, History, Inbox, QoS, ReaderSpec, Reliability, WriterSpec
+from robot_ai.ros.deferred import DeferredResponse, allow_deferred
 from robot_ai.ros.xrce.names import TopicName
 
 Drop = Callable[[str], None]
@@ -204,8 +205,8 @@ class Requester:
 class Replier:
     """A service whose answers come later, in any order.
 
-    rclpy sends what the callback returns at once. Here the callback hands on the request, and what would send the
-    answer keeps the request's header until the client has one. `reply` is called by the worker.
+    The callback hands on the request and returns an answer that is deferred until the client has one. `reply` is called
+    by the worker.
     """
 
     def __init__(self, handle: Any, inbox: Inbox, drop: Drop) -> None:
@@ -214,38 +215,37 @@ class Replier:
         self._drop = drop
         self._type: Any = None
         self._service: Any = None
-        self._send_response: Any = None
         self._tokens = itertools.count()
         self._lock = threading.Lock()
-        self._open: OrderedDict[int, Any] = OrderedDict()
+        self._open: OrderedDict[int, DeferredResponse] = OrderedDict()
 
     def make(self, node: Node, service_type: Any, name: str) -> None:
         """Makes the service."""
         self._type = service_type
         group = ReentrantCallbackGroup()
-        service = node.create_service(service_type, name, lambda request, _: request, callback_group=group)
-        self._send_response = service.send_response
-        service.send_response = self._accept
-        self._service = service
+        self._service = node.create_service(service_type, name, self._accept, callback_group=group)
+        allow_deferred(self._service)
 
-    def _accept(self, request: Any, header: Any) -> None:
+    def _accept(self, request: Any, _response: Any) -> DeferredResponse:
+        answer = DeferredResponse()
         with self._lock:
             token = next(self._tokens)
-            self._open[token] = header
+            self._open[token] = answer
             if len(self._open) > _OPEN_REQUESTS:
                 self._open.popitem(last=False)
                 self._drop("request never answered")
         self._inbox.deliver_request(self._handle, token, serialize_message(request))
+        return answer
 
     def reply(self, token: int, cdr: bytes) -> None:
         """Answers the request that was delivered with `token`."""
         with self._lock:
-            header = self._open.pop(token, None)
-        if header is None:
+            answer = self._open.pop(token, None)
+        if answer is None:
             self._drop("reply to no open request")
             return
         try:
-            self._send_response(deserialize_message(cdr, self._type.Response), header)
+            answer.send(deserialize_message(cdr, self._type.Response))
         # Whatever a client sends, rmw may raise on it; the caller may be gone.
         except Exception:  # noqa: BLE001
             self._drop("reply that is no such reply")
