@@ -17,9 +17,10 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from robot_ai.simulation.ground_truth import Seen, seen_in_image
+from robot_ai.simulation.ground_truth import Observer, Seen
 from robot_ai.simulation.noise import ImageNoise
 from robot_ai.simulation.opening import open_scene
+from robot_ai.simulation.quality import Quality
 from robot_ai.simulation.renderers import Renderer, choose, open_renderer
 from robot_ai.simulation.scene import MountedSensor, Scene
 from robot_ai.simulation.sdf_types import CameraSpec
@@ -98,7 +99,7 @@ def make_views(settings: ViewSettings, labels: tuple[str, ...], folder: Path, sa
 
 def photograph(settings: ViewSettings, labels: tuple[str, ...]) -> Iterator[View]:
     """Takes `settings.count` views that show something. Raises DataSetError, a WorldError or a RendererError."""
-    scene = open_scene(settings.world, ROBOT, None, _SHADOWS, _ANTIALIASING)
+    scene = open_scene(settings.world, ROBOT, None, Quality(_SHADOWS, _ANTIALIASING))
     kind, _ = choose(settings.renderer)
     renderer = open_renderer(scene, kind)
     try:
@@ -111,7 +112,8 @@ def photograph(settings: ViewSettings, labels: tuple[str, ...]) -> Iterator[View
 
 class _Photographer:
     def __init__(self, scene: Scene, renderer: Renderer, settings: ViewSettings, labels: tuple[str, ...]) -> None:
-        self._scene, self._renderer, self._settings, self._labels = scene, renderer, settings, labels
+        self._scene, self._renderer, self._settings = scene, renderer, settings
+        self._observer = Observer(scene, labels)
         self._rng = np.random.default_rng([settings.seed, int(settings.held_out)])
         silent = tuple((mounted.sensor.name, 0.0) for mounted in scene.sensors)
         self._simulation = Simulation(scene, Settings(seed=settings.seed, rates=silent))
@@ -181,9 +183,9 @@ class _Photographer:
         spec, data = self._camera.sensor.spec, self._simulation.data
         assert isinstance(spec, CameraSpec), "_camera chooses cameras"
         pixels = self._renderer.render(data, self._camera.camera, spec.width, spec.height)
-        geoms = self._renderer.segment(data, self._camera.camera, spec.width, spec.height)
+        things = self._renderer.segment(data, self._camera.camera, spec.width, spec.height, self._observer.numbers)
         optical = self._simulation.sensor_pose(self._camera)
-        seen = seen_in_image(self._scene, data, geoms, spec, optical, self._labels, _MIN_PIXELS, _MIN_VISIBLE)
+        seen = self._observer.seen(data, things, spec, optical, min_pixels=_MIN_PIXELS, min_visibility=_MIN_VISIBLE)
         noise = spec.noise
         if not self._settings.held_out:
             pixels = _expose(pixels, self._rng)
