@@ -198,7 +198,7 @@ def test_wheel_holds_the_data(built):
         names = set(wheel.namelist())
     share = f"robot_ai-{robot_ai.__version__}.data/data/share"
     assert {f"{share}/ament_index/resource_index/packages/robot_ai", f"{share}/robot_ai/package.xml"} <= names
-    for folder in ("launch", "config", "models"):
+    for folder in ("launch", "config", "models", "worlds"):
         files = [path for path in (ROOT / folder).rglob("*") if path.is_file() and "__pycache__" not in path.parts]
         assert files
         assert {f"{share}/robot_ai/{path.relative_to(ROOT)}" for path in files} <= names
