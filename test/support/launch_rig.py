@@ -47,6 +47,8 @@ def own_domain() -> int:
     domain = next_domain()
     os.environ["ROS_DOMAIN_ID"] = str(domain)
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    # These tests kill nodes, which may then hold a lock in memory that they share with us: we would wait for ever.
+    os.environ["FASTDDS_BUILTIN_TRANSPORTS"] = "UDPv4"
     return domain
 
 
