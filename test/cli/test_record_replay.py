@@ -93,6 +93,7 @@ def test_record_and_replay_keep_messages_order_and_latching(tmp_path: Path) -> N
         replay = start(node.domain, "replay", tmp_path / "bag", "--rate", 2)
         peer.wait(lambda: replay.poll() is not None, 30)
         assert replay.returncode == 0, replay.communicate()[0]
+        peer.wait(lambda: len(heard) >= 10)
         assert [message.header.frame_id for message in heard] == [str(number) for number in range(10)]
         assert {message.data for message in names} == {"room"}
         assert time.monotonic() - began > 0.2
