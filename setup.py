@@ -41,7 +41,9 @@ CONVERT = [
     "onnx2torch==1.5.15",
     "torchvision==0.28.0",
 ]
-BENCHMARK = ["matplotlib>=3.8", "tensorboard>=2.17"]
+TENSORBOARD = ["tensorboard>=2.17"]
+BENCHMARK = ["matplotlib>=3.8", *TENSORBOARD]
+TRAIN = [*PYTORCH, *TENSORBOARD]
 BAGS = ["rosbags==0.11.9"]  # rosbag2's files, MCAP among them, without rosbag2
 VIEW = ["rerun-sdk==0.41.0;python_version>='3.11'"]  # needs Python 3.11
 DEMO = ["scikit-image>=0.22", "scikit-learn>=1.4"]  # their wheels carry the photos
@@ -51,6 +53,7 @@ SIMULATION = ["mujoco==3.8.1", "trimesh>=4.4", "pillow>=10"]
 TEST = [
     *BAGS,
     *LIDAR,
+    *TENSORBOARD,  # the logs of `robot_ai train`
     *VIEW,
     *SIMULATION,
     "pytest==8.3.5",  # launch_testing breaks every pytest 9 run
@@ -118,6 +121,7 @@ setup(
         "serving": SERVING,
         "convert": CONVERT,
         "benchmark": BENCHMARK,
+        "train": TRAIN,
         "import": ["onnx>=1.16"],  # reads ONNX files; the other formats are read with their backends' packages
         "ros": ROS,
         "bags": BAGS,

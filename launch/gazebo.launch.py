@@ -2,8 +2,9 @@
 
 `ros2 launch robot_ai gazebo.launch.py headless:=true camera.backend:=tensorflow`
 
-A second robot joins a running Gazebo: `gz:=false namespace:=robot2 own_tf:=true y:=1.5`. Needs ros_gz_sim, ros_gz_bridge
-and tf2_ros. With bridge:=true the motors obey only what the bridge's watchdog lets through (docs/gazebo.md).
+A second robot joins a running Gazebo: `gz:=false namespace:=robot2 own_tf:=true y:=1.5`. Needs ros_gz_sim,
+ros_gz_bridge and tf2_ros. With bridge:=true the motors obey only what the bridge's watchdog lets through. More in
+docs/gazebo.md.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
 
 from launch import Action, LaunchContext, LaunchDescription
-from robot_ai.bringup.gazebo import BRIDGES, has_model, models_directory, robot_text, static_frames
+from robot_ai.bringup.gazebo import BRIDGES, has_model, models_directory, robot_text, static_frames, transform_arguments
 from robot_ai.bringup.launching import describe_members, simulated_microcontroller
 from robot_ai.bringup.table import BRIDGE, GUARDED, OWN_TF, ROBOT, TOPICS
 from robot_ai.share import share_file
 from robot_ai.simulation.resources import find_world
 
 _SERVER_ONLY = "-s --headless-rendering"
+_TRUE = ("true", "1")
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -80,8 +82,9 @@ def _simulator(context: LaunchContext) -> list[Action]:
         return []
     options = [_SERVER_ONLY] if given["headless"] == "true" else []
     words = ["-r", *options, given["gz_args"], shlex.quote(str(find_world(given["world"])))]
+    file = PathJoinSubstitution([FindPackageShare("ros_gz_sim"), "launch", "gz_sim.launch.py"])
     gazebo = IncludeLaunchDescription(
-        PythonLaunchDescriptionSource(PathJoinSubstitution([FindPackageShare("ros_gz_sim"), "launch", "gz_sim.launch.py"])),
+        PythonLaunchDescriptionSource(file),
         launch_arguments={"gz_args": " ".join(filter(None, words)), "on_exit_shutdown": "true"}.items(),
     )
     return [gazebo, _bridge("clock")]
@@ -90,9 +93,9 @@ def _simulator(context: LaunchContext) -> list[Action]:
 def _robot(context: LaunchContext) -> list[Action]:
     """The robot: put into the world where it is not there yet, its bridges, and the frames mounted on it."""
     given = context.launch_configurations
-    namespace, own_tf = given["namespace"].strip("/"), given["own_tf"] == "true"
+    namespace, own_tf = given["namespace"].strip("/"), given["own_tf"].lower() in _TRUE
     spawned = _is_spawned(given)
-    motors = given["motors"] or (GUARDED if given[BRIDGE.role] == "true" else {}).get("motors", "")
+    motors = given["motors"] or (GUARDED if given[BRIDGE.role].lower() in _TRUE else {}).get("motors", "")
     remappings = [("cmd_vel", motors or TOPICS["motors"].default), *([] if own_tf else [("tf", "/tf")])]
     frames = static_frames(Path(given["robot"]))
     return [
@@ -102,9 +105,9 @@ def _robot(context: LaunchContext) -> list[Action]:
             Node(
                 package="tf2_ros",
                 executable="static_transform_publisher",
-                name=f"{frame.child}_frame",
+                name=f"{frame.child}_tf",
                 namespace=namespace,
-                arguments=frame.arguments(),
+                arguments=transform_arguments(frame),
                 remappings=list(OWN_TF) if own_tf else [],
             )
             for frame in frames
@@ -119,7 +122,9 @@ def _is_spawned(given: dict[str, str]) -> bool:
 
 
 def _spawner(given: dict[str, str], namespace: str) -> Node:
-    places = [word for name, key in (("x", "x"), ("y", "y"), ("z", "z"), ("Y", "yaw")) for word in (f"-{name}", given[key])]
+    places = [
+        word for name, key in (("x", "x"), ("y", "y"), ("z", "z"), ("Y", "yaw")) for word in (f"-{name}", given[key])
+    ]
     return Node(
         package="ros_gz_sim",
         executable="create",

@@ -3,10 +3,11 @@
     apt-get download sweethome3d-furniture && dpkg -x sweethome3d-furniture_*.deb furniture
     python tools/convert_furniture.py furniture/usr/share/sweethome3d/furniture worlds/models
 
-tools/furniture.yaml says which pieces. Each .sh3f is a zip of OBJ files with their materials and textures, and a catalogue
-with each piece's size and creator. A piece is turned (x right, y up, z to the viewer become z forward, x left, y up: the
-front looks along +x), stretched to the catalogue's size, put on the floor with its middle at the origin, and written in
-metres, its faces grouped by material. No face is taken away but those without area. The same input gives the same bytes.
+Needs the extra `simulation` (Pillow). tools/furniture.yaml says which pieces. Each .sh3f is a zip of OBJ files with
+their materials and textures, and a catalog with each piece's size and creator. A piece is turned (x right, y up, z to
+the viewer become z forward, x left, y up: the front looks along +x), stretched to the catalog's size, put on the floor
+with its middle at the origin, and written in meters, its faces grouped by material. No face is taken away but those
+without area. The same input gives the same bytes.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from robot_ai.models.card import ModelCard
 from robot_ai.share import share_file
 
 TABLE = Path(__file__).with_name("furniture.yaml")
-LICENCES = {
+LICENSES = {
     "KatorLegaz": ("CC-BY-3.0-US", "https://creativecommons.org/licenses/by/3.0/us/"),
     "Reallusion": ("CC-BY-3.0-US", "https://creativecommons.org/licenses/by/3.0/us/"),
     "Scopia": ("CC-BY-3.0", "https://creativecommons.org/licenses/by/3.0/"),
@@ -55,16 +56,16 @@ class Mesh:
 
 @dataclass(frozen=True)
 class Piece:
-    """One entry of a catalogue."""
+    """One entry of a catalog."""
 
     model: str
-    size: Array  # width (x), height (y), depth (z) of Sweet Home 3D, in metres
+    size: Array  # width (x), height (y), depth (z) of Sweet Home 3D, in meters
     rotation: Array
     creator: str
     title: str
 
 
-def read_catalogue(archive: zipfile.ZipFile) -> dict[str, Piece]:
+def read_catalog(archive: zipfile.ZipFile) -> dict[str, Piece]:
     """The pieces of an .sh3f file by the name of their OBJ file."""
     text = archive.read("PluginFurnitureCatalog.properties").decode("latin-1")
     entries: dict[str, dict[str, str]] = {}
@@ -105,15 +106,15 @@ def read_obj(text: str) -> Mesh:
 
 def _corner(text: str, counts: tuple[int, int, int]) -> tuple[int, int, int]:
     """An OBJ index counts from 1, or backwards from the last value read so far."""
-    numbers = [int(part) if part else 0 for part in (text.split("/") + ["", ""])[:3]]
+    numbers = [int(part) if part else 0 for part in [*text.split("/"), "", ""][:3]]
     fixed = [n - 1 if n > 0 else count + n if n < 0 else -1 for n, count in zip(numbers, counts, strict=True)]
     return fixed[0], fixed[1], fixed[2]
 
 
 def place(mesh: Mesh, piece: Piece, turn: float, height: float | None) -> Mesh:
-    """Turns, stretches to the catalogue's size, and puts the middle of the ground plan at the origin, on the floor.
+    """Turns, stretches to the catalog's size, and puts the middle of the ground plan at the origin, on the floor.
 
-    turn: degrees about z. height: metres, to which the whole is scaled.
+    turn: degrees about z. height: meters, to which the whole is scaled.
     """
     used = sorted({corner[0] for triangles in mesh.faces.values() for triangle in triangles for corner in triangle})
     vertices = mesh.vertices @ piece.rotation.T
@@ -227,7 +228,7 @@ class Materials:
 
 
 def collision(kind: str, size: Array) -> str:
-    """A primitive around a model of this size (x, y, z in metres) that stands on the origin."""
+    """A primitive around a model of this size (x, y, z in meters) that stands on the origin."""
     x, y, z = size
     shapes = {
         "box": f"<box><size>{x:.3f} {y:.3f} {z:.3f}</size></box>",
@@ -268,7 +269,7 @@ def model_sdf(name: str, kind: str, size: Array, label: int | None) -> str:
 """
 
 
-def model_config(name: str, piece: Piece, licence: str) -> str:
+def model_config(name: str, piece: Piece, license: str) -> str:
     """What Gazebo shows of a model in its lists."""
     return f"""<?xml version="1.0"?>
 <model>
@@ -276,7 +277,7 @@ def model_config(name: str, piece: Piece, licence: str) -> str:
   <version>1.0</version>
   <sdf version="1.9">model.sdf</sdf>
   <author><name>{piece.creator}</name></author>
-  <description>{piece.title}, {licence}, changed: see ATTRIBUTION.md beside this folder.</description>
+  <description>{piece.title}, {license}, changed: see ATTRIBUTION.md beside this folder.</description>
 </model>
 """
 
@@ -287,16 +288,17 @@ def attribution(rows: list[str]) -> str:
         [
             "# Attribution",
             "",
-            "Written by tools/convert_furniture.py. These models come from Debian's `sweethome3d-furniture` 1.8 (collected",
-            "by Emmanuel Puybaret / eTeks, http://www.sweethome3d.com). They were changed: turned, scaled to metres,",
-            "their values rounded, faces without area left out, large textures made smaller. `robot/`, `tree/` and the SDF",
-            "files of `walking_man/` (mesh: man_coat) and `walking_woman/` (mesh: woman_dress) are robot_ai's own (Apache-2.0).",
+            "Written by tools/convert_furniture.py. These models come from Debian's `sweethome3d-furniture` 1.8",
+            "(collected by Emmanuel Puybaret / eTeks, http://www.sweethome3d.com). They were changed: turned, scaled",
+            "to meters, their values rounded, faces without area left out, large textures made smaller. `robot/` and",
+            "`tree/`, and the SDF files of `walking_man/` (mesh: man_coat) and `walking_woman/` (mesh: woman_dress),",
+            "are robot_ai's own (Apache-2.0).",
             "",
-            "| Model | Original (catalogue/piece) | Creator | Licence |",
+            "| Model | Original (catalog/piece) | Creator | License |",
             "|---|---|---|---|",
             *rows,
             "",
-            *(f"- {name}: {url}" for name, url in sorted(set(LICENCES.values()))),
+            *(f"- {name}: {url}" for name, url in sorted(set(LICENSES.values()))),
             "- Reallusion: http://www.reallusion.com · Scopia: http://www.scopia.es ·",
             "  BlendSwap contributors: http://www.blendswap.com",
             "",
@@ -309,13 +311,13 @@ def convert(source: Path, target: Path) -> None:
     labels = ModelCard.load(share_file("models/nanodet_g/model.yaml").parent).labels
     rows = []
     for name, wish in yaml.safe_load(TABLE.read_text(encoding="utf-8")).items():
-        catalogue = wish["catalogue"]
-        licence = LICENCES[catalogue][0]
-        with zipfile.ZipFile(source / f"{catalogue}.sh3f") as archive:
-            piece = read_catalogue(archive)[wish["id"]]
+        catalog = wish["catalog"]
+        license = LICENSES[catalog][0]
+        with zipfile.ZipFile(source / f"{catalog}.sh3f") as archive:
+            piece = read_catalog(archive)[wish["id"]]
             text = archive.read(piece.model).decode("latin-1")
             mesh = place(read_obj(text), piece, wish.get("turn", 0), wish.get("height"))
-            header = f"{piece.title} by {piece.creator}, {licence}; changed by tools/convert_furniture.py"
+            header = f"{piece.title} by {piece.creator}, {license}; changed by tools/convert_furniture.py"
             materials, textures = Materials(archive, piece.model, text).write(list(mesh.faces), header)
         used = sorted({corner[0] for faces in mesh.faces.values() for face in faces for corner in face})
         size = mesh.vertices[used].max(axis=0) - mesh.vertices[used].min(axis=0)
@@ -328,9 +330,11 @@ def convert(source: Path, target: Path) -> None:
         label = None if wish["label"] == "none" else list(labels).index(wish["label"])
         sdf = model_sdf(name, wish.get("collision", "box"), size, label)
         (target / name / "model.sdf").write_text(sdf, encoding="utf-8")
-        (target / name / "model.config").write_text(model_config(name, piece, licence), encoding="utf-8")
-        rows.append(f"| {name} | {catalogue}/{wish['id']}: {piece.title} | {piece.creator} | {licence} |")
-        print(f"{name}: {size[0]:.2f} x {size[1]:.2f} x {size[2]:.2f} m, {sum(map(len, mesh.faces.values()))} triangles")
+        (target / name / "model.config").write_text(model_config(name, piece, license), encoding="utf-8")
+        rows.append(f"| {name} | {catalog}/{wish['id']}: {piece.title} | {piece.creator} | {license} |")
+        print(
+            f"{name}: {size[0]:.2f} x {size[1]:.2f} x {size[2]:.2f} m, {sum(map(len, mesh.faces.values()))} triangles"
+        )
     (target / "ATTRIBUTION.md").write_text(attribution(rows), encoding="utf-8")
 
 

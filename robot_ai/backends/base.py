@@ -102,11 +102,13 @@ class FrameworkBackend(ABC):
 
     def close(self) -> None:
         """Lets go of the model; may be called again, and before `load`."""
-        self._is_open = False
+        was_open, self._is_open = self._is_open, False
         self._release()
         if self._is_cyclic:
             self._is_cyclic = False
             interpreter.closed_cyclic()
+        if was_open:
+            interpreter.give_back_memory()
 
     def _opens_cyclic(self) -> None:
         """To be called by `_open`, after the framework was imported and before its objects are made."""

@@ -135,8 +135,9 @@ def _load_delegate(runtime: Any, library: str, options: Mapping[str, Any], card:
             getattr(plugin, function)
         return runtime.load_delegate(library, dict(options))
     except (OSError, ValueError, AttributeError) as error:
+        reason = " ".join(str(error).split())
         raise DeviceError(
-            f"delegate {library} cannot be loaded: {' '.join(str(error).split())}. Install it, connect its device, or remove the option "
+            f"delegate {library} cannot be loaded: {reason}. Install it, connect its device, or remove the option "
             "'delegate' to run on the CPU"
         ) from error
 

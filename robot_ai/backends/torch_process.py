@@ -10,7 +10,7 @@ _SOURCE = "<eval_with_key>"
 
 
 def forget_programs() -> None:
-    """Drops the sources of graphs (for tracebacks only) and the cache of shape inference: 36 KiB a load with a tiny model.
+    """Drops the sources of graphs, which serve tracebacks only, and the cache of shape inference.
 
     Programs that are loaded go on working; what they still need is made anew. PyTorch 2.13 offers no other way.
     """

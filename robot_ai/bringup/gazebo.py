@@ -6,8 +6,6 @@ Knows neither rclpy nor launch.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from xml.etree.ElementTree import Element, tostring
 
@@ -17,7 +15,9 @@ from defusedxml.common import DefusedXmlException
 from robot_ai.errors import RobotAIError
 from robot_ai.geometry.transforms import RigidTransform
 from robot_ai.share import share_directories
-from robot_ai.simulation.placing import MODEL_FRAME, PlacedJoint, frames_of, place_model
+from robot_ai.simulation.placing import place_model
+from robot_ai.simulation.scene import StaticFrame
+from robot_ai.simulation.scene import static_frames as frames_of_model
 from robot_ai.simulation.sdf_reader import SdfReader
 
 BASE_FRAME = "base_link"
@@ -35,64 +35,30 @@ class RobotFileError(RobotAIError):
     """A robot's or a world's SDF file that cannot be read, or has no base_link."""
 
 
-@dataclass(frozen=True)
-class StaticFrame:
-    """A frame that does not move in its parent: translation x, y, z in meters, rotation as a quaternion x, y, z, w."""
-
-    parent: str
-    child: str
-    translation: tuple[float, float, float]
-    rotation: tuple[float, float, float, float]
-
-    def arguments(self) -> list[str]:
-        """The command line of tf2_ros's static_transform_publisher."""
-        values = zip(("x", "y", "z", "qx", "qy", "qz", "qw"), (*self.translation, *self.rotation), strict=True)
-        words = [word for name, value in values for word in (f"--{name}", f"{value:.9g}")]
-        return [*words, "--frame-id", self.parent, "--child-frame-id", self.child]
-
-
 def models_directory() -> Path | None:
     """The installed worlds/models, or None: Gazebo needs it in GZ_SIM_RESOURCE_PATH."""
     return next((place for share in share_directories() if (place := share / "worlds" / "models").is_dir()), None)
 
 
 def static_frames(robot: Path) -> list[StaticFrame]:
-    """The frames of a robot's SDF file that fixed joints hold to its base_link, and the named frames on those links.
+    """The frames that fixed joints hold to the base_link of a robot's SDF file.
 
-    Gazebo's drive publishes odom -> base_link, and no one what is mounted on it. Links come relative to base_link, named
-    frames to the link that they are attached to. Raises RobotFileError, or a WorldError that names file and element.
+    Gazebo's drive publishes odom -> base_link, and no one what is mounted on it. Raises RobotFileError, or a WorldError
+    that names file and element.
     """
-    model = SdfReader().model(robot)
-    placed = place_model(model, RigidTransform.identity())
-    poses = {link.name: link.pose for link in placed.links}
-    if BASE_FRAME not in poses:
-        raise RobotFileError(f"{robot} has no link '{BASE_FRAME}'; its links are {', '.join(poses)}")
-    fixed = _held(BASE_FRAME, placed.joints)
-    base = poses[BASE_FRAME].inverse
-    frames = [_static_frame(BASE_FRAME, name, base @ poses[name]) for name in fixed]
-    tree = frames_of(model)
-    for frame in model.frames:
-        parent = frame.attached_to or BASE_FRAME
-        if parent in (*fixed, BASE_FRAME, MODEL_FRAME):
-            parent = BASE_FRAME if parent == MODEL_FRAME else parent
-            way = poses[parent].inverse @ tree.pose(frame.name, str(robot))
-            frames.append(_static_frame(parent, frame.name, way))
-    return frames
+    placed = place_model(SdfReader().model(robot), RigidTransform.identity())
+    if all(link.name != BASE_FRAME for link in placed.links):
+        links = ", ".join(link.name for link in placed.links)
+        raise RobotFileError(f"{robot} has no link '{BASE_FRAME}', which odometry leads to; its links are {links}")
+    return frames_of_model(placed, BASE_FRAME)
 
 
-def _held(base: str, joints: Sequence[PlacedJoint]) -> list[str]:
-    """The links that fixed joints hold to `base`, itself left out, in the order of the file."""
-    held = {base}
-    fixed = [joint for joint in joints if joint.joint.kind == "fixed"]
-    for _ in fixed:
-        held |= {joint.child for joint in fixed if joint.parent in held}
-    return [joint.child for joint in fixed if joint.child in held]
-
-
-def _static_frame(parent: str, child: str, way: RigidTransform) -> StaticFrame:
-    x, y, z = way.translation.tolist()
-    qx, qy, qz, qw = way.quaternion.tolist()
-    return StaticFrame(parent, child, (x, y, z), (qx, qy, qz, qw))
+def transform_arguments(frame: StaticFrame) -> list[str]:
+    """The command line of tf2_ros's static_transform_publisher."""
+    values = (*frame.pose.translation.tolist(), *frame.pose.quaternion.tolist())
+    names = ("x", "y", "z", "qx", "qy", "qz", "qw")
+    words = [word for name, value in zip(names, values, strict=True) for word in (f"--{name}", f"{value:.9g}")]
+    return [*words, "--frame-id", frame.parent, "--child-frame-id", frame.child]
 
 
 def has_model(world: Path, name: str) -> bool:
@@ -116,6 +82,7 @@ def robot_text(robot: Path, namespace: str) -> str:
 
 def _parse(file: Path) -> Element:
     try:
-        return defusedxml.ElementTree.parse(file).getroot()
+        root: Element = defusedxml.ElementTree.fromstring(file.read_bytes())
+        return root
     except (OSError, defusedxml.ElementTree.ParseError, DefusedXmlException, ValueError) as error:
         raise RobotFileError(f"{file} cannot be read as SDF: {error}") from error

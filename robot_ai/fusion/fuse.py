@@ -148,7 +148,8 @@ class _Sight:
     def within(self, box: Floats) -> NDArray[np.bool_]:
         """(N,): which points show inside a box left, top, right, bottom, away from its sides."""
         middle, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2
-        inside: NDArray[np.bool_] = (np.abs(self.pixels - middle) <= half * _INNER).all(axis=1)
+        near = np.abs(self.pixels - middle) <= half * _INNER
+        inside: NDArray[np.bool_] = near[:, 0] & near[:, 1]
         return inside
 
 

@@ -6,9 +6,11 @@ import argparse
 import logging
 import signal
 import threading
+from pathlib import Path
 
 from robot_ai.micro_ros.config import AgentSettings, SerialSettings, TcpSettings, TransportSettings, UdpSettings
-from robot_ai.micro_ros.errors import TransportError
+from robot_ai.micro_ros.entity_xml import load_references
+from robot_ai.micro_ros.errors import EntityXmlError, TransportError
 from robot_ai.micro_ros.loopback import Loopback
 from robot_ai.micro_ros.server import AgentServer
 
@@ -22,6 +24,7 @@ def main() -> int:
     parser.add_argument("--serial", action="append", default=[], metavar="DEVICE", help="may be given several times")
     parser.add_argument("--baud-rate", type=int, default=115200)
     parser.add_argument("--input-history", type=int, default=4, help="of the clients' reliable streams")
+    parser.add_argument("--references", type=Path, metavar="XML", help="profiles of entities that clients may name")
     arguments = parser.parse_args()
     transports: list[TransportSettings] = [SerialSettings(device, arguments.baud_rate) for device in arguments.serial]
     if arguments.udp is not None:
@@ -32,7 +35,12 @@ def main() -> int:
         parser.error("give --udp, --tcp or --serial")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     middleware = Loopback(keep=False)
-    server = AgentServer(middleware, transports, AgentSettings(input_history=arguments.input_history))
+    try:
+        references = load_references(arguments.references) if arguments.references else {}
+    except EntityXmlError as error:
+        parser.error(str(error))
+    settings = AgentSettings(input_history=arguments.input_history, references=references)
+    server = AgentServer(middleware, transports, settings)
     middleware.inbox = server.inbox
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -197,7 +197,11 @@ class XrceClient:
         return request_id
 
     def write(self, number: int, cdr: bytes, now: float, *, reliable: bool = True) -> int:
-        """Publishes; `cdr` without encapsulation. A best-effort sample must fit in a message (MessageError)."""
+        """Publishes; `cdr` without encapsulation.
+
+        Raises MessageError for a best-effort sample that does not fit in a message, and for a reliable one while far
+        too much is not acknowledged.
+        """
         return self._write(object_id(number, ObjectKind.DATAWRITER), cdr, now, reliable)
 
     def call(self, number: int, cdr: bytes, now: float) -> int:
@@ -270,6 +274,8 @@ class XrceClient:
         pieces = self._outbox.cut(submessage)
         if len(pieces) > 1 and not stream_id & STREAM_RELIABLE:
             raise MessageError(f"{len(submessage)} bytes do not fit in a best-effort message of {self._mtu} bytes")
+        if stream_id & STREAM_RELIABLE and len(pieces) > self._outbox.room_to_wait(stream_id):
+            raise MessageError("too much waits to be acknowledged; expected a pause until `unacknowledged` falls")
         for piece in pieces:
             self._outbox.submit(stream_id, piece, now)
 

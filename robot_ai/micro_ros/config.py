@@ -49,7 +49,7 @@ class AgentSettings:
     probe_period: float = 0.0
     answer_cancel: bool = True
     references: Mapping[str, str] = field(default_factory=dict)
-    """XML of the entities that clients may name (REF representation), by profile name; see `profiles.py`."""
+    """XML of the entities that clients may name (REF representation), by profile name; see `load_references`."""
 
     def __post_init__(self) -> None:
         for key in (*self.allowed_keys, *self.input_histories):

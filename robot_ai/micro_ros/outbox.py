@@ -71,6 +71,10 @@ class Outbox:
         else:
             self.overrun += 1
 
+    def room_to_wait(self, stream_id: int) -> int:
+        """How many submessages may still be submitted on a reliable stream before one is thrown away."""
+        return _MOST_WAITING - len(self._stream(stream_id).waiting)
+
     def data(self, stream_id: int, base: bytes, body: bytes, now: float) -> str:
         """Sends DATA: `base` is the request's id and object, `body` what follows it.
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from robot_ai.mcu.compact import MAX_ROWS
 from robot_ai.micro_ros.config import AgentSettings, SerialSettings, TcpSettings, TransportSettings, UdpSettings
-from robot_ai.micro_ros.errors import AgentSettingError
+from robot_ai.micro_ros.entity_xml import load_references
+from robot_ai.micro_ros.errors import AgentSettingError, EntityXmlError
 from robot_ai.ros.errors import ParameterError
 from robot_ai.ros.parameter_spec import parameter
 from robot_ai.safety.errors import SafetyLimitsError
@@ -61,6 +63,9 @@ class MicroRosBridgeParameters:
         "than fit are dropped, because they would hang it",
         minimum=1,
         maximum=64,
+    )
+    references: str = parameter(
+        "", "XML file of the profiles that clients may name instead of describing entities, as the stock agent's --refs"
     )
     liveliness: float = parameter(
         5.0, "seconds of silence after which a client is reported as silent", minimum=0.1, maximum=3600.0
@@ -156,7 +161,7 @@ class MicroRosBridgeParameters:
 
     @property
     def agent_settings(self) -> AgentSettings:
-        """Limits and habits of the agent. Raises AgentSettingError."""
+        """Limits and habits of the agent. Raises AgentSettingError, or EntityXmlError for the file of profiles."""
         return AgentSettings(
             allowed_keys=frozenset(key.upper() for key in self.allowed_keys),
             max_clients=self.max_clients,
@@ -168,6 +173,7 @@ class MicroRosBridgeParameters:
             liveliness=self.liveliness,
             remove_after=self.remove_after,
             probe_period=self.probe_period,
+            references=load_references(Path(self.references)) if self.references else {},
         )
 
     @property
@@ -191,7 +197,7 @@ class MicroRosBridgeParameters:
         """Raises ParameterError for values that no range can express."""
         try:
             limits, _, transports = self.limits, self.agent_settings, self.transports
-        except (SafetyLimitsError, AgentSettingError) as error:
+        except (SafetyLimitsError, AgentSettingError, EntityXmlError) as error:
             raise ParameterError(str(error)) from error
         if self.agent == "internal" and not transports:
             raise ParameterError("no way in for a client: set udp_port, tcp_port or serial_ports, or agent: external")

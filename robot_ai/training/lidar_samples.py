@@ -108,7 +108,7 @@ def vary(sample: Sample, rng: np.random.Generator) -> Sample:
 
 def within(sample: Sample, grid: PillarGrid) -> Sample:
     """Without the boxes whose middle lies outside the grid."""
-    inside = (np.abs(sample.boxes.centers[:, :2]) < grid.reach).all(axis=1)
+    inside = np.flatnonzero((np.abs(sample.boxes.centers[:, :2]) < grid.reach).all(axis=1))
     return Sample(sample.points, sample.above, sample.boxes.take(inside), sample.seen[inside])
 
 

@@ -105,3 +105,10 @@ def test_libraries_are_linked_before_they_are_imported(module: str, library: str
 def test_whatever_has_no_libraries_is_left_to_import(module: str) -> None:
     interpreter.preload(module)
     assert module != "no_such_module" or module not in sys.modules
+
+
+def test_memory_is_given_back_where_the_c_library_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    interpreter.give_back_memory()
+    monkeypatch.setattr(interpreter, "_c_library", lambda: None)
+    interpreter.give_back_memory()
+    interpreter.preload("torch")

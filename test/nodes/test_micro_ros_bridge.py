@@ -469,6 +469,7 @@ def test_lifecycle_and_refusals(tmp_path: Path) -> None:
             ("allowed_keys", ["xyz"], "hexadecimal"),
             ("mcu_node", "motors", "full node name"),
             ("serial_ports", ["/dev/ttyUSB0@fast"], "device@baud"),
+            ("references", "/no/such/file.xml", "profiles cannot be read"),
         ):
             result = peer.set(NODE, **{name: value})
             assert not result.successful and reason in result.reason

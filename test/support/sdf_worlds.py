@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -82,8 +83,13 @@ def sensor_named(scene: Scene, name: str) -> MountedSensor:
 
 
 def working_renderers() -> list[str]:
-    """What draws on this machine; rays always do."""
-    return [*(kind for kind in GL_KINDS if not probe(kind)), "rays"]
+    """The first OpenGL that works, since PyOpenGL takes one for good in a process, and rays, which always do.
+
+    $ROBOT_AI_TEST_RENDERER names another OpenGL.
+    """
+    wanted = os.environ.get("ROBOT_AI_TEST_RENDERER")
+    kinds = [kind for kind in ([wanted] if wanted else GL_KINDS) if not probe(kind)]
+    return [*kinds[:1], "rays"]
 
 
 @contextmanager
