@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from rclpy.clock import Clock, ClockType
+from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
@@ -19,6 +20,7 @@ from robot_ai.bags.files import BagReader, BagWriter, Recorded, Topic
 # A recorder's queue bridges the moments in which the disk is busy.
 _DEPTH = 200
 _DISCOVERY_PERIOD = 0.25
+_LAST_WORDS = 2.0
 # Of every node, about itself: not what a robot saw.
 _LEFT_OUT = ("/parameter_events", "/rosout")
 
@@ -97,6 +99,9 @@ class TopicPlayer:
             self._publishers[message.topic.name].publish(message.cdr)
             count += 1
             sent(message)
+        # The end of the process would take with it what reliable listeners have not confirmed.
+        for publisher in self._publishers.values():
+            publisher.wait_for_all_acked(Duration(seconds=_LAST_WORDS))
         return count
 
 

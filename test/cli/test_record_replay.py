@@ -13,10 +13,11 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pytest
 from builtin_interfaces.msg import Time
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.serialization import serialize_message
-from ros_harness import node_and_peer
+from ros_harness import next_domain, node_and_peer
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header, String
 from vision_msgs.msg import Detection2DArray
@@ -92,15 +93,17 @@ def test_record_and_replay_keep_messages_order_and_latching(tmp_path: Path) -> N
         replay = start(node.domain, "replay", tmp_path / "bag", "--rate", 2)
         peer.wait(lambda: replay.poll() is not None, 30)
         assert replay.returncode == 0, replay.communicate()[0]
+        peer.wait(lambda: len(heard) >= 10)
         assert [message.header.frame_id for message in heard] == [str(number) for number in range(10)]
         assert {message.data for message in names} == {"room"}
         assert time.monotonic() - began > 0.2
 
 
+@pytest.mark.timeout(300)
 def test_faults_are_one_line(tmp_path: Path) -> None:
     def refused(*arguments: object) -> str:
-        process = start(1, *arguments)
-        output, _ = process.communicate(timeout=60)
+        process = start(next_domain(), *arguments)
+        output, _ = process.communicate(timeout=100)
         assert process.returncode == 1
         assert "Traceback" not in output
         return output
