@@ -139,7 +139,7 @@ def attack(packets: int, noise: int, seed: int) -> list[str]:
     """Runs it; returns what went wrong."""
     chance = random.Random(seed)
     middleware = Quiet(keep=False)
-    agent = Agent(middleware, AgentSettings(max_clients=8, max_entities=32, max_sample=1 << 16))
+    agent = Agent(middleware, AgentSettings(max_clients=8, max_entities=32, max_sample=1 << 16, max_stranger_rate=0))
     honest = Honest(agent, middleware)
     process = psutil.Process()
     seeds = [corpus(0xBAD00 + number) for number in range(ATTACKERS)]
