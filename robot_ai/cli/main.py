@@ -14,7 +14,7 @@ VERBS = {
     "demo-mcu": "a microcontroller on a serial line: link, obstacle, cable pulled, stop, recovery",
     "evaluate": "measure a model's average precision on a COCO data set",
     "model": "import, export, verify and measure models",
-    "train": "train the lidar detector on simulated clouds",
+    "train": "train the lidar and the camera detector on simulated data",
     "show": "draw a lidar scan from a file with the boxes found in it",
     "demo-lidar": "find things in a simulated lidar scan",
     "docs": "write the generated pages of docs/",

@@ -34,7 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     lidar.add_argument("--rate", type=float, default=2e-3, help="highest learning rate (0.002)")
     lidar.add_argument("--seed", type=int, default=1, help="everything follows from it (1)")
     lidar.add_argument("--full", dest="half", action="store_false", help="compute in float32 throughout, not bfloat16")
-    train_camera.add_arguments(what.add_parser("camera", help="the camera detector's head, on views of a simulated world"))
+    train_camera.add_arguments(
+        what.add_parser("camera", help="the camera detector's head, on views of a simulated world")
+    )
 
 
 def run(args: argparse.Namespace) -> int:

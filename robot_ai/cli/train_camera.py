@@ -48,10 +48,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Makes views, trains until the last step, Ctrl-C or SIGTERM, writes the model, and judges it beside the original."""
+    """Makes views, trains until the last step, Ctrl-C or SIGTERM, writes the model, judges it beside the original."""
     try:
         import torch
-        from tqdm import tqdm
+        from tqdm import tqdm  # type: ignore[import-untyped]
 
         from robot_ai.training.camera_training import CameraSettings, CameraTraining, describe
         from robot_ai.training.camera_views import ViewSettings
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     photos = list(calibration_images(load_photos(args.photos), args.photo_views))
     given = CameraSettings(**{f.name: getattr(args, f.name) for f in fields(CameraSettings)})
     with tqdm(total=args.views + len(photos), desc="features", unit="image") as bar:
-        training = CameraTraining(given, base, views, photos, args.output, lambda _: bar.update())
+        training = CameraTraining(given, base, views, photos, args.output, say=lambda _: bar.update())
     if args.resume:
         training.resume()
     logs = args.output / "logs"

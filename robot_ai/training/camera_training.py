@@ -12,9 +12,9 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, cast
 
-import cv2
 import numpy as np
 import safetensors.torch
 import torch
@@ -31,6 +31,7 @@ from robot_ai.training.camera_features import FeatureFolder, head_at
 from robot_ai.training.camera_loss import CellTargets, loss_of
 from robot_ai.training.camera_targets import BACKGROUND, Targets, assign, cells
 from robot_ai.training.coco import ANNOTATIONS, CocoDataSet
+from robot_ai.training.lidar_card import Origin
 
 CHECKPOINT = "checkpoint.pt"
 _NETWORK = "robot_ai.models.networks.nanodet_torch:NanoDetG"
@@ -68,6 +69,7 @@ class CameraTraining:
         views: Path,
         photos: Sequence[NDArray[np.uint8]],
         folder: Path,
+        *,
         say: Callable[[int], None] = lambda _: None,
     ) -> None:
         """base: a card of NanoDet-g. views: what `make_views` wrote. photos: (H, W, 3) uint8 BGR images without labels.
@@ -77,7 +79,9 @@ class CameraTraining:
         self._input = cast("ImageInput", base.inputs[0])
         artifact = base.artifacts.get("pytorch")
         if artifact is None or artifact.network != _NETWORK or artifact.path is None:
-            raise CameraTrainingError(f"{base.name} is no NanoDet-g; expected a card whose artifact pytorch is {_NETWORK}")
+            raise CameraTrainingError(
+                f"{base.name} is no NanoDet-g; expected a card whose artifact pytorch is {_NETWORK}"
+            )
         self._network = NanoDetG()
         stored = safetensors.torch.load_file(artifact.path)
         self._network.load_state_dict({name: tensor.float() for name, tensor in stored.items()})
@@ -126,7 +130,7 @@ class CameraTraining:
             self._head.load_state_dict(state["head"])
             self._optimizer.load_state_dict(state["optimizer"])
             self.step = state["step"]
-        except (RuntimeError, KeyError, OSError, ValueError, EOFError) as error:
+        except (RuntimeError, KeyError, OSError, ValueError, EOFError, UnpicklingError) as error:
             raise CameraTrainingError(f"{file} is no checkpoint of this training: {error}") from error
 
     def save(self) -> None:
@@ -149,7 +153,7 @@ class CameraTraining:
             for name, tensor in finished.head.state_dict().items():
                 tensor.copy_(torch.lerp(before[name], tensor, blend))
         _, image = next(iter(self._data))
-        return write_model(self._base, folder, finished, self.prepare(image), f"1.{self.step}", command)
+        return write_model(self._base, folder, finished, self.prepare(image), Origin(command, f"1.{self.step}"))
 
     def run(
         self,
@@ -243,9 +247,7 @@ def _shuffled(seed: int, kind: int, place_in_all: int, count: int) -> int:
     return int(np.random.default_rng((seed, kind, turn)).permutation(count)[number])
 
 
-def _read_targets(
-    views: Path, side: int, centers: NDArray[np.float32], strides: NDArray[np.float32]
-) -> list[Targets]:
+def _read_targets(views: Path, side: int, centers: NDArray[np.float32], strides: NDArray[np.float32]) -> list[Targets]:
     content = json.loads((views / ANNOTATIONS).read_bytes())
     by_image: dict[int, list[Any]] = {entry["id"]: [] for entry in content["images"]}
     for annotation in content["annotations"]:

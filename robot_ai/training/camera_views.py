@@ -74,7 +74,9 @@ def make_views(settings: ViewSettings, labels: tuple[str, ...], folder: Path) ->
     file = folder / ANNOTATIONS
     if file.is_file():
         if json.loads(file.read_bytes()).get("info") != wanted:
-            raise DataSetError(f"{folder} holds views of other settings; expected an empty folder. Remove it, or name another")
+            raise DataSetError(
+                f"{folder} holds views of other settings; expected an empty folder. Remove it, or name another"
+            )
         return
     (folder / "images").mkdir(parents=True, exist_ok=True)
     content: dict[str, Any] = {

@@ -50,7 +50,9 @@ def test_distribution_focal_loss_wants_both_neighbors():
     sides[..., 2], sides[..., 3] = math.log(3.0) + 50, 50.0
     # The best distribution, three to one, leaves its own entropy.
     entropy = -(0.75 * math.log(0.75) + 0.25 * math.log(0.25))
-    assert loss.distribution_focal(sides, torch.full((1, 4), 2.25)).tolist()[0] == pytest.approx([entropy] * 4, abs=1e-5)
+    assert loss.distribution_focal(sides, torch.full((1, 4), 2.25)).tolist()[0] == pytest.approx(
+        [entropy] * 4, abs=1e-5
+    )
 
 
 def test_overlaps_by_hand():

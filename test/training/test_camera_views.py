@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 pytest.importorskip("mujoco", reason="views are drawn by the simulator, extra simulation")
-from robot_ai.training.camera_views import ViewSettings, is_held_out, make_views, photograph  # noqa: E402
-from robot_ai.training.coco import ANNOTATIONS, CocoDataSet, DataSetError  # noqa: E402
+from robot_ai.training.camera_views import ViewSettings, is_held_out, make_views, photograph
+from robot_ai.training.coco import ANNOTATIONS, CocoDataSet, DataSetError
 
 LABELS = ("person", "ball")
 WORLD = """\
