@@ -50,6 +50,8 @@ DEMO = ["scikit-image>=0.22", "scikit-learn>=1.4"]  # their wheels carry the pho
 LIDAR = ["pypcd4>=1.2"]  # reads .pcd files; Ouster's library, for .osf, pins what the tests need in other versions
 # 3.8.1 is the last MuJoCo with wheels for Python 3.10; trimesh and Pillow read the worlds' meshes and textures.
 SIMULATION = ["mujoco==3.8.1", "trimesh>=4.4", "pillow>=10"]
+# What `robot_ai train` takes: views drawn by the simulator, photos, TensorBoard's logs, a progress bar.
+TRAIN = [*PYTORCH, *SIMULATION, *DEMO, "tensorboard>=2.17", "tqdm>=4.60"]
 TEST = [
     *BAGS,
     *LIDAR,
@@ -129,6 +131,7 @@ setup(
         "view": VIEW,
         "lidar": LIDAR,
         "simulation": SIMULATION,
+        "train": TRAIN,
         "test": TEST,
     },
     zip_safe=False,

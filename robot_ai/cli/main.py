@@ -15,7 +15,7 @@ VERBS = {
     "demo-mcu": "a microcontroller on a serial line: link, obstacle, cable pulled, stop, recovery",
     "evaluate": "score detections: on a COCO data set, on a recording, or live against ground truth",
     "model": "import, export, verify and measure models",
-    "train": "train the lidar detector on simulated clouds",
+    "train": "train the lidar and the camera detector on simulated data",
     "record": "record topics into a rosbag2 directory (MCAP)",
     "replay": "publish what was recorded, in time or in step with a detector",
     "show": "draw a lidar scan from a file with the boxes found in it",

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import argparse
 import signal
-import time
-from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
-from robot_ai.errors import RobotAIError
+from robot_ai.cli import train_camera
+from robot_ai.cli.training_runs import MissingFrameworkError, open_logs, say
 
 MODEL = "model"
-
-
-class MissingFrameworkError(RobotAIError):
-    """Training needs what is not installed."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,10 +34,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     lidar.add_argument("--rate", type=float, default=2e-3, help="highest learning rate (0.002)")
     lidar.add_argument("--seed", type=int, default=1, help="everything follows from it (1)")
     lidar.add_argument("--full", dest="half", action="store_false", help="compute in float32 throughout, not bfloat16")
+    train_camera.add_arguments(
+        what.add_parser("camera", help="the camera detector's head, on views of a simulated world")
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Trains until the last step, Ctrl-C or SIGTERM; what was reached is saved in any case."""
+    return train_camera.run(args) if args.what == "camera" else _train_lidar(args)
+
+
+def _train_lidar(args: argparse.Namespace) -> int:
     try:
         import torch
 
@@ -55,11 +56,11 @@ def run(args: argparse.Namespace) -> int:
     torch.set_num_threads(args.threads)
     given = {f.name: getattr(args, f.name) for f in fields(TrainingSettings) if hasattr(args, f.name)}
     settings = TrainingSettings(**given)
-    log, close = _open_logs(args.output / "logs")
-    training = Training(settings, args.output, args.scenes_folder or args.output / "scenes", _say, log)
+    log, close = open_logs(args.output / "logs")
+    training = Training(settings, args.output, args.scenes_folder or args.output / "scenes", say, log)
     if args.resume:
         training.resume()
-    _say(f"{describe(settings)}; from step {training.step}; TensorBoard: tensorboard --logdir {args.output / 'logs'}")
+    say(f"{describe(settings)}; from step {training.step}; TensorBoard: tensorboard --logdir {args.output / 'logs'}")
     stopping: list[int] = []
     before = {
         number: signal.signal(number, lambda n, _: stopping.append(n)) for number in (signal.SIGINT, signal.SIGTERM)
@@ -72,9 +73,9 @@ def run(args: argparse.Namespace) -> int:
         close()
     model = args.output / MODEL
     training.write_model(model, _command(args))
-    _say(f"step {training.step}: validation in {args.output / CURVE}, the model in {model}")
+    say(f"step {training.step}: validation in {args.output / CURVE}, the model in {model}")
     if training.step < settings.steps:
-        _say("interrupted; the same command with --resume goes on from here")
+        say("interrupted; the same command with --resume goes on from here")
     return 0
 
 
@@ -83,18 +84,3 @@ def _command(args: argparse.Namespace) -> str:
     names = ("steps", "batch", "scenes", "window", "rate", "seed")
     given = " ".join(f"--{name} {getattr(args, name)}" for name in names)
     return f"robot_ai train lidar {given}{'' if args.half else ' --full'}"
-
-
-def _say(text: str) -> None:
-    print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
-
-
-def _open_logs(folder: Path) -> tuple[Callable[[str, float, int], None], Callable[[], None]]:
-    """A function that logs for TensorBoard, and one that ends this; both do nothing where TensorBoard is missing."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        _say("no TensorBoard logs: pip install tensorboard")
-        return (lambda name, value, step: None), (lambda: None)
-    writer: Any = SummaryWriter(str(folder), flush_secs=20)
-    return writer.add_scalar, writer.close

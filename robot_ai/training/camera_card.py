@@ -16,12 +16,13 @@ from robot_ai.models.artifacts import checksum
 from robot_ai.models.card import CARD_FILE, ModelCard
 from robot_ai.models.golden import GoldenSample
 from robot_ai.models.networks.nanodet_torch import NanoDetG
+from robot_ai.training.lidar_card import Origin
 
 _GOLDEN = "golden.safetensors"
 
 
 def write_model(
-    base: ModelCard, folder: Path, network: NanoDetG, image: NDArray[np.float32], version: str, command: str
+    base: ModelCard, folder: Path, network: NanoDetG, image: NDArray[np.float32], origin: Origin
 ) -> ModelCard:
     """Writes card, weights at half precision and golden sample, made of a preprocessed `image` (1, 3, H, W).
 
@@ -40,8 +41,10 @@ def write_model(
     for file in (weights, golden):
         file.chmod(0o644)  # safetensors writes files that only their owner reads; a node may run as another user
     content: dict[str, Any] = yaml.safe_load((base.directory / CARD_FILE).read_text(encoding="utf-8"))
-    content |= {"name": folder.name, "version": version}
-    content["source"] = f"head of {base.name} {base.version} fine-tuned on simulated views: {command}. {content['source']}"
+    content |= {"name": folder.name, "version": origin.version}
+    content["source"] = (
+        f"head of {base.name} {base.version} fine-tuned on simulated views: {origin.command}. {content['source']}"
+    )
     kept = {key: entry for key, entry in content["artifacts"].items() if key in ("pytorch", "tensorflow")}
     content["artifacts"] = {
         key: entry | {"path": weights.name, "sha256": checksum(weights)} for key, entry in kept.items()

@@ -30,7 +30,11 @@ class FeatureFolder:
         self.sure: NDArray[np.float16] = np.empty((0, 0), np.float16)
 
     def fill(
-        self, batches: Callable[[], Iterable[NDArray[np.float32]]], count: int, network: NanoDetG, say: Callable[[int], None]
+        self,
+        batches: Callable[[], Iterable[NDArray[np.float32]]],
+        count: int,
+        network: NanoDetG,
+        say: Callable[[int], None],
     ) -> None:
         """Computes what is not there. batches: gives `count` preprocessed images (1, 3, side, side) in order."""
         files = self._folder / _FEATURES, self._folder / _SURE

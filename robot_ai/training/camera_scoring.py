@@ -37,7 +37,7 @@ class WorldScore:
 def score(
     folder: Path, detect: Callable[[NDArray[np.uint8]], Detections], labels: tuple[str, ...], confidence: float
 ) -> WorldScore:
-    """Judges a detector, asked for all scores, on the views that `make_views` wrote, by the rules of `robot_ai evaluate`.
+    """Judges a detector, asked for all scores, on views that `make_views` wrote, by the rules of `robot_ai evaluate`.
 
     confidence: from which score on a thing counts as found.
     """

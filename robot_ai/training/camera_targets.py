@@ -21,7 +21,7 @@ BACKGROUND, IGNORED = -1, -2
 
 @dataclass(frozen=True)
 class Targets:
-    """labels: (N,) int64 class of each cell, BACKGROUND or IGNORED. boxes: (N, 4) float32 xyxy in pixels of the input."""
+    """labels: (N,) int64 class of each cell, BACKGROUND or IGNORED. boxes: (N, 4) float32 xyxy in input pixels."""
 
     labels: NDArray[np.int64]
     boxes: NDArray[np.float32]

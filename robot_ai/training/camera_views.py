@@ -7,7 +7,7 @@ Everything follows from the settings: the same ones on the same machine give the
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -65,12 +65,11 @@ class View:
     """x, y in meters and heading in radians of the robot in the world."""
 
 
-def make_views(settings: ViewSettings, labels: tuple[str, ...], folder: Path, say: Callable[[int], None]) -> None:
+def make_views(settings: ViewSettings, labels: tuple[str, ...], folder: Path) -> None:
     """Writes images/ and instances.json, unless they are there already. labels: names by the worlds' label numbers.
 
     Annotations carry more than COCO's keys: `thing`, the model's name; `visible`, its visible share; `distance` in
-    meters. say: told the number of each view. Raises DataSetError when the folder holds views of other settings, and
-    a WorldError or RendererError.
+    meters. Raises DataSetError when the folder holds views of other settings, and a WorldError or RendererError.
     """
     wanted = {"settings": asdict(settings), "labels": list(labels)}
     file = folder / ANNOTATIONS
@@ -94,7 +93,6 @@ def make_views(settings: ViewSettings, labels: tuple[str, ...], folder: Path, sa
         place = dict(zip(("x", "y", "heading"), view.position, strict=True))
         content["images"].append({"id": number, "file_name": name, "width": width, "height": height, **place})
         content["annotations"] += _annotations(view.seen, number, len(content["annotations"]), settings.visible)
-        say(number)
     # Last: a folder without it is one that was not finished.
     file.write_text(json.dumps(content), encoding="utf-8")
 

@@ -1,0 +1,150 @@
+"""`robot_ai train camera`: fine-tunes the camera detector on views of a simulated world, and shows what it gained."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import signal
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, wait
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from robot_ai.backends.loading import BackendChoice
+from robot_ai.cli.training_runs import MissingFrameworkError, open_logs, say
+from robot_ai.model_tool.photos import calibration_images, load_photos
+from robot_ai.models.card import ModelCard
+from robot_ai.models.find import find_model
+from robot_ai.pipeline.image_detector import DetectionSettings, ImageDetector
+
+REPORT = "report.json"
+_SCORE_FLOOR = 0.05
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments."""
+    parser.add_argument("--output", type=Path, default=Path("out/train_camera"), help="views, features, weights, logs")
+    parser.add_argument("--model", default="nanodet_g", help="what is fine-tuned: a card of NanoDet-g (nanodet_g)")
+    parser.add_argument("--name", default="nanodet_g_room", help="name of the model that is written below OUTPUT")
+    parser.add_argument("--world", default="room", help="the world of the views (room)")
+    parser.add_argument("--views", type=int, default=200, help="views to train on (200)")
+    parser.add_argument("--held-out", type=int, default=50, help="views from elsewhere in the world to judge by (50)")
+    parser.add_argument("--renderer", default="auto", help="auto, egl, osmesa or rays")
+    parser.add_argument("--photos", type=Path, help="folder of photos on which the model stays as it is (samples)")
+    parser.add_argument("--photo-views", type=int, default=80, help="most parts of photos to take (80)")
+    parser.add_argument("--resume", action="store_true", help="go on from OUTPUT's checkpoint")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads; more lose time on a busy machine (1)")
+    parser.add_argument("--steps", type=int, default=400, help="steps of one batch each (400)")
+    parser.add_argument("--batch", type=int, default=6, help="views per step (6)")
+    parser.add_argument("--photos-batch", type=int, default=3, help="photos per step (3)")
+    parser.add_argument("--rate", type=float, default=5e-4, help="highest learning rate (0.0005)")
+    parser.add_argument("--distill", type=float, default=1.0, help="weight of staying with the original (1)")
+    parser.add_argument(
+        "--blend", type=float, default=0.7, help="how far the weights go from the original to the reached ones (0.7)"
+    )
+    parser.add_argument("--seed", type=int, default=1, help="everything follows from it (1)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Makes views, trains until the last step, Ctrl-C or SIGTERM, writes the model, judges it beside the original."""
+    try:
+        import torch
+        from tqdm import tqdm  # type: ignore[import-untyped]
+
+        from robot_ai.training.camera_training import CameraSettings, CameraTraining, describe
+        from robot_ai.training.camera_views import ViewSettings
+    except ModuleNotFoundError as error:
+        raise MissingFrameworkError(
+            f"training needs {error.name}; install it with: pip install 'robot_ai[train]'"
+        ) from error
+    torch.set_num_threads(args.threads)
+    base = ModelCard.load(find_model(args.model))
+    views, held_out = args.output / "views", args.output / "held_out"
+    for folder, settings in (
+        (views, ViewSettings(args.world, args.views, args.seed, renderer=args.renderer)),
+        (held_out, ViewSettings(args.world, args.held_out, args.seed, held_out=True, renderer=args.renderer)),
+    ):
+        with tqdm(total=settings.count, desc=folder.name, unit="view") as bar:
+            _make_apart(settings, base.labels, folder, bar)
+    photos = list(calibration_images(load_photos(args.photos), args.photo_views))
+    given = CameraSettings(**{f.name: getattr(args, f.name) for f in fields(CameraSettings)})
+    with tqdm(total=args.views + len(photos), desc="features", unit="image") as bar:
+        training = CameraTraining(given, base, views, photos, args.output, say=lambda _: bar.update())
+    if args.resume:
+        training.resume()
+    logs = args.output / "logs"
+    say(f"{describe(given)}; from step {training.step}; TensorBoard: tensorboard --logdir {logs}")
+    _train(training, given.steps, logs, tqdm)
+    model = args.output / args.name
+    training.write_model(model, _command(args))
+    say(f"step {training.step}: the model is in {model}")
+    if training.step < given.steps:
+        say("interrupted; the same command with --resume goes on from here")
+        return 0
+    _compare(str(args.model), str(model.resolve()), held_out, args.output / REPORT)
+    return 0
+
+
+def _make_apart(settings: Any, labels: tuple[str, ...], folder: Path, bar: Any) -> None:
+    """Makes views in a process of their own: Mesa's LLVM and TensorFlow's, which TensorBoard loads, crash together."""
+    from robot_ai.training.camera_views import make_views
+
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        made = pool.submit(make_views, settings, labels, folder)
+        while not wait([made], timeout=0.5).done:
+            bar.update(len(list((folder / "images").glob("*.jpg"))) - bar.n)
+        made.result()
+    bar.update(settings.count - bar.n)
+
+
+def _train(training: Any, steps: int, logs: Path, bars: Any) -> None:
+    log, close = open_logs(logs)
+    stopping: list[int] = []
+    before = {
+        number: signal.signal(number, lambda n, _: stopping.append(n)) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        with bars(total=steps, initial=training.step, desc="training", unit="step") as bar:
+
+            def tell(step: int, parts: dict[str, float]) -> None:
+                bar.update()
+                bar.set_postfix({name: f"{value:.3f}" for name, value in parts.items()})
+                for name, value in parts.items():
+                    log(f"loss/{name}", value, step)
+
+            training.run(tell, lambda: bool(stopping))
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        close()
+
+
+def _compare(original: str, tuned: str, views: Path, report: Path) -> None:
+    """Prints AP of both models on held-out views, by class, and the recall of each thing; keeps it as JSON, too."""
+    before, after = (_judge(model, views) for model in (original, tuned))
+    report.write_text(json.dumps({"before": asdict(before), "after": asdict(after)}, indent=2), encoding="utf-8")
+    say(f"held-out views: AP {before.ap:.3f} -> {after.ap:.3f}, AP50 {before.ap50:.3f} -> {after.ap50:.3f}")
+    for name, value in before.classes.items():
+        print(f"  AP {name:16} {value:.3f} -> {after.classes[name]:.3f}")
+    for name, (found, count) in before.things.items():
+        print(f"  found {name:16} {found:3} -> {after.things[name][0]:3} of {count}")
+
+
+def _judge(model: str, views: Path) -> Any:
+    from robot_ai.training.camera_scoring import score
+
+    detector = ImageDetector.load(BackendChoice(model))
+    every = DetectionSettings(confidence=_SCORE_FLOOR)
+    detect: Callable[[Any], Any] = lambda image: detector.detect([image], every).detections[0]  # noqa: E731
+    try:
+        return score(views, detect, detector.card.labels, detector.card.thresholds.confidence)
+    finally:
+        detector.close()
+
+
+def _command(args: argparse.Namespace) -> str:
+    """The command that a run began with, as far as it decides the weights."""
+    names = ("world", "views", "photo_views", "steps", "batch", "photos_batch", "rate", "distill", "blend", "seed")
+    return "robot_ai train camera " + " ".join(f"--{name.replace('_', '-')} {getattr(args, name)}" for name in names)
