@@ -43,7 +43,6 @@ CONVERT = [
 ]
 TENSORBOARD = ["tensorboard>=2.17"]
 BENCHMARK = ["matplotlib>=3.8", *TENSORBOARD]
-TRAIN = [*PYTORCH, *TENSORBOARD]
 BAGS = ["rosbags==0.11.9"]  # rosbag2's files, MCAP among them, without rosbag2
 VIEW = ["rerun-sdk==0.41.0;python_version>='3.11'"]  # needs Python 3.11
 DEMO = ["scikit-image>=0.22", "scikit-learn>=1.4"]  # their wheels carry the photos
@@ -51,7 +50,7 @@ LIDAR = ["pypcd4>=1.2"]  # reads .pcd files; Ouster's library, for .osf, pins wh
 # 3.8.1 is the last MuJoCo with wheels for Python 3.10; trimesh and Pillow read the worlds' meshes and textures.
 SIMULATION = ["mujoco==3.8.1", "trimesh>=4.4", "pillow>=10"]
 # What `robot_ai train` takes: views drawn by the simulator, photos, TensorBoard's logs, a progress bar.
-TRAIN = [*PYTORCH, *SIMULATION, *DEMO, "tensorboard>=2.17", "tqdm>=4.60"]
+TRAIN = [*PYTORCH, *SIMULATION, *DEMO, *TENSORBOARD, "tqdm>=4.60"]
 TEST = [
     *BAGS,
     *LIDAR,
@@ -131,7 +130,6 @@ setup(
         "view": VIEW,
         "lidar": LIDAR,
         "simulation": SIMULATION,
-        "train": TRAIN,
         "test": TEST,
     },
     zip_safe=False,

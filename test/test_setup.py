@@ -65,7 +65,6 @@ ROSDEP = {
     "types-pyserial": None,
     "pycocotools": None,
     "rosbags": None,
-    "rerun-sdk": None,
     "mujoco": None,
     "trimesh": None,  # of the simulator, whose physics only pip brings
     "pillow": None,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,9 +55,12 @@ def score(
         _count(found, truth, confidence, scorer.settings.visible, things)
     shown = {name: tally for name, tally in scorer.classes.items() if tally.truths}
     classes = {name: tally.ap for name, tally in sorted(shown.items())}
-    ap50 = [tally.ap50 for tally in shown.values()]
-    means = [float(np.mean(values)) if values else float("nan") for values in (list(classes.values()), ap50)]
-    return WorldScore(*means, classes, {name: (a, b) for name, (a, b) in sorted(things.items())})
+    counts = {name: (found, of) for name, (found, of) in sorted(things.items())}
+    return WorldScore(_mean(classes.values()), _mean([tally.ap50 for tally in shown.values()]), classes, counts)
+
+
+def _mean(values: Collection[float]) -> float:
+    return sum(values) / len(values) if values else math.nan
 
 
 def _truth(annotations: list[Any], labels: tuple[str, ...]) -> Truth2D:

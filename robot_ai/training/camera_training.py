@@ -185,7 +185,7 @@ class CameraTraining:
         if not math.isfinite(float(total.detach())):
             raise CameraTrainingError(f"the loss is not finite at step {self.step}; expected a lower rate (--rate)")
         self._optimizer.zero_grad(set_to_none=True)
-        total.backward()  # type: ignore[no-untyped-call]
+        total.backward()
         torch.nn.utils.clip_grad_norm_(self._head.parameters(), _CLIP)
         self._optimizer.step()
         return {"total": float(total.detach())} | {name: float(part.detach()) for name, part in parts.items()}
