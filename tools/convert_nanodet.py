@@ -25,7 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
-from robot_ai.models.networks.nanodet_plan import Conv, convolutions
+from robot_ai.models.networks.convolution import Conv
+from robot_ai.models.networks.nanodet_plan import convolutions
 
 BYTES_PER_VALUE = {"float16": 2, "float32": 4, "int32": 4}
 # One key: safetensors writes several in an order that changes from run to run.

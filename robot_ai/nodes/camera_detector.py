@@ -43,7 +43,7 @@ class CameraDetector(SafeLifecycleNode):
             CameraDetectorParameters,
             is_configured=lambda: self.is_configured,
             validate=self._validate,
-            accept=self._model.accept,
+            accept=self._accept,
             changed=self._on_changed,
         )
         # Wall-clock timers: diagnostics go on while simulated time stands still.
@@ -102,9 +102,11 @@ class CameraDetector(SafeLifecycleNode):
 
     def _validate(self, values: CameraDetectorParameters) -> None:
         values.check()
-        detector = self._model.detector
-        # The labels of a model that is yet to be loaded are not known here.
-        if detector is not None and values.choice == self._settings.values.choice:
+
+    def _accept(self, values: CameraDetectorParameters) -> None:
+        self._model.accept(values)
+        detector = self._model.serving(values)
+        if detector is not None:
             detector.check(values.settings)
 
     def _on_changed(self) -> None:

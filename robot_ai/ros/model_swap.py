@@ -107,6 +107,10 @@ class ModelSwap(Generic[Served]):
                 "set_parameters_atomically, which load it first. Use one of these services"
             )
 
+    def serving(self, values: FallbackSettings) -> Served | None:
+        """The detector that serves once these accepted values are set: the one loaded for them, or the one that does."""
+        return self._ready.detector if self._ready is not None and values.choice != self._choice else self.detector
+
     def commit(self, values: FallbackSettings) -> None:
         """Switches to the model that was loaded for these values, if they ask for another one."""
         ready, self._ready = self._ready, None

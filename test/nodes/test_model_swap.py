@@ -87,6 +87,20 @@ def test_a_model_that_cannot_be_loaded_leaves_the_old_one_serving(running) -> No
     assert books(peer, stream)[2]["failed"] == 0
 
 
+def test_a_model_without_a_class_of_the_filter_is_refused(running) -> None:
+    _, peer, stream, folder = running
+    assert peer.set(NODE, class_filter=["bright"]).successful
+    other = edit_card(write_stub_card(folder / "other"), labels=["light", "other"])
+    stream.start().more(5)
+    refused = peer.set(NODE, model=str(other))
+    assert not refused.successful and "no class 'bright'" in refused.reason
+    assert peer.set(NODE, model=str(other), class_filter=["light"]).successful
+    assert not peer.set(NODE, class_filter=["bright"]).successful
+    stream.more(5)
+    stream.stop()
+    books(peer, stream)
+
+
 def test_of_two_swaps_the_last_wins(running) -> None:
     _, peer, stream, folder = running
     slow = edit_card(write_stub_card(folder / "slow", load_delay=3.0), name="slow")
