@@ -50,7 +50,7 @@ demo-mcu:
 
 test: lint
 	@$(ENSURE) $(ALL)
-	$(RUN) python -m pytest
+	$(RUN) python -m pytest -n 2 --dist loadfile
 
 lint:
 	@$(ENSURE) $(ALL)

@@ -59,6 +59,7 @@ TEST = [
     *SIMULATION,
     "pytest==8.3.5",  # launch_testing breaks every pytest 9 run
     "pytest-timeout>=2.3",
+    "pytest-xdist>=3.6",
     "hypothesis>=6.100",
     "mypy==2.4.1",
     "ruff==0.17.6",

@@ -26,11 +26,13 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 _domains = itertools.count(os.getpid() * 13)
+# Workers of one run (pytest-xdist names them gw0, gw1 …) share out the ids.
+_worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 4
 
 
 def next_domain() -> int:
     """A domain id that other tests of this run, and probably other runs on this machine, do not use."""
-    return next(_domains) % 100 + 1
+    return next(_domains) % 25 + 25 * _worker + 1
 
 
 class NodeProcess:
