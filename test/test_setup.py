@@ -56,7 +56,8 @@ ROSDEP = {
     "hypothesis": "python3-hypothesis",
     "psutil": "python3-psutil",
     "catkin-pkg": "python3-catkin-pkg-modules",
-    # The linters run by `make lint`, not under colcon; the last two have keys that call pip, which noble refuses.
+    # Only make uses these, not colcon: workers of the tests, linters, and what has no key that apt serves.
+    "pytest-xdist": None,
     "onnx": None,
     "mypy": None,
     "ruff": None,

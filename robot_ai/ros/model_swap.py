@@ -108,7 +108,7 @@ class ModelSwap(Generic[Served]):
             )
 
     def serving(self, values: FallbackSettings) -> Served | None:
-        """The detector that serves once these accepted values are set: the one loaded for them, or the one that does."""
+        """What serves once these accepted values are set: the detector loaded for them, or the one that serves."""
         return self._ready.detector if self._ready is not None and values.choice != self._choice else self.detector
 
     def commit(self, values: FallbackSettings) -> None:
