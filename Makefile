@@ -50,7 +50,8 @@ demo-mcu:
 
 test: lint
 	@$(ENSURE) $(ALL)
-	$(RUN) python -m pytest -n 2 --dist loadfile
+	$(RUN) python -m pytest test/simulation
+	$(RUN) python -m pytest -n 2 --dist loadfile --ignore test/simulation
 
 lint:
 	@$(ENSURE) $(ALL)

@@ -74,4 +74,10 @@ def probe(kind: str) -> str:
 
 def open_renderer(scene: Scene, kind: str) -> Renderer:
     """A renderer of a kind that `choose` gave. Raises RendererError."""
+    if kind != RAYS and "tensorflow" in sys.modules:
+        raise RendererError(
+            f"images cannot be drawn with {kind} in a process that TensorFlow is loaded in: its LLVM and that of "
+            "Mesa's software renderer end the process. Draw in a process of its own, as the simulator node does, or "
+            "take renderer:=rays"
+        )
     return RayRenderer(scene) if kind == RAYS else GlRenderer(scene, kind)
