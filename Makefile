@@ -51,7 +51,7 @@ demo-mcu:
 test: lint
 	@$(ENSURE) $(ALL)
 	$(RUN) python -m pytest test/simulation
-	$(RUN) python -m pytest -n 2 --dist loadfile --ignore test/simulation
+	$(RUN) python -m pytest -n 2 --dist loadfile --max-worker-restart 0 --ignore test/simulation
 
 lint:
 	@$(ENSURE) $(ALL)
