@@ -69,6 +69,7 @@ ROSDEP = {
     "mujoco": None,
     "trimesh": None,  # of the simulator, whose physics only pip brings
     "pillow": None,
+    "tqdm": None,  # of `robot_ai train`, beside pip's PyTorch
     "rerun-sdk": None,  # of the viewer, which only pip brings
 }
 
