@@ -91,7 +91,8 @@ def test_a_sensor_away_from_the_origin(detector: PillarDetector, street: np.ndar
 def test_what_stands_in_real_frames_is_noticed(detector: PillarDetector, shared_data: Path) -> None:
     """Three frames prove little: docs/lidar.md has the numbers."""
     score = evaluate(
-        KittiDataSet(shared_data / "kitti3"), lambda points: detector.detect(points, ClusterSettings()).detections
+        KittiDataSet(shared_data / "data" / "kitti3"),
+        lambda points: detector.detect(points, ClusterSettings()).detections,
     )
     assert score.bands["person", (0.0, 20.0)].found == score.bands["person", (0.0, 20.0)].asked == 1
     assert score.noticed >= 2
