@@ -15,16 +15,6 @@ IOUS = np.linspace(0.5, 0.95, 10)
 _RECALLS = np.linspace(0.0, 1.0, 101)
 
 
-def box_ious(first: NDArray[np.floating], second: NDArray[np.floating]) -> Floats:
-    """(N, M): intersection over union of boxes (N, 4) and (M, 4) as left, top, right, bottom."""
-    a, b = first[:, None].astype(float), second[None].astype(float)
-    sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
-    shared = np.prod(np.maximum(sides, 0), axis=-1)
-    areas = [np.prod(box[..., 2:] - box[..., :2], axis=-1) for box in (a, b)]
-    union = areas[0] + areas[1] - shared
-    return np.where(union > 0, shared / np.maximum(union, 1e-12), 0.0)
-
-
 def match(likeness: Floats, scores: Floats, least: float, counted: NDArray[np.bool_]) -> NDArray[np.int64]:
     """(N,): the truth that each detection is, -1 for none. The best score chooses first, the likest truth that is free.
 

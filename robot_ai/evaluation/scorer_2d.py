@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from robot_ai.evaluation.precision import IOUS, Identities, Tally, box_ious, match
+from robot_ai.evaluation.precision import IOUS, Identities, Tally, match
+from robot_ai.perception.boxes import intersection_over_union
 from robot_ai.perception.detections import Detections
 from robot_ai.tracking.tracker_2d import Tracker2D
 
@@ -75,7 +76,10 @@ class Scorer2D:
     ) -> dict[int, int]:
         """Counts one class, of which `said` and `real` are the indices; the thing that each right detection is."""
         must = truth.boxes.scores[real] >= self.settings.visible
-        ious, scores = box_ious(found.xyxy[said], truth.boxes.xyxy[real]), found.scores[said].astype(float)
+        ious, scores = (
+            intersection_over_union(found.xyxy[said], truth.boxes.xyxy[real]),
+            found.scores[said].astype(float),
+        )
         tally.truths += int(must.sum())
         for place, least in enumerate(IOUS):
             partners = match(ious, scores, least, must)

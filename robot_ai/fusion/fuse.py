@@ -11,6 +11,7 @@ from scipy.optimize import linear_sum_assignment
 from robot_ai.geometry.camera import CameraModel
 from robot_ai.geometry.transforms import RigidTransform
 from robot_ai.lidar.detections import LABELS, Detections3D
+from robot_ai.perception.boxes import intersection_over_union
 from robot_ai.perception.detections import Detections
 
 Floats = NDArray[np.float64]
@@ -88,7 +89,8 @@ def fuse(
     """
     rectangles, visible = project_boxes(placed, view)
     sight = _Sight.of(points, view)
-    overlap = np.maximum(_overlap(seen.xyxy.astype(float), rectangles, visible), _shared_points(seen, placed, sight))
+    boxes = np.where(visible[None], intersection_over_union(seen.xyxy, rectangles), 0.0)
+    overlap = np.maximum(boxes, _shared_points(seen, placed, sight))
     pairs = _associate(overlap, settings.iou)
     labels = list(LABELS) + [name for name in seen.labels if name not in LABELS]
     labels += [name for name in placed.labels if name not in labels]
@@ -170,16 +172,6 @@ def _shared_points(seen: Detections, placed: Detections3D, sight: _Sight) -> Flo
     shared = showing.astype(float) @ lying.T.astype(float)
     either = showing.sum(axis=1)[:, None] + lying.sum(axis=1)[None] - shared
     return np.where(shared >= _FEWEST_POINTS, shared / np.maximum(either, 1), 0.0)
-
-
-def _overlap(boxes: Floats, rectangles: Floats, visible: NDArray[np.bool_]) -> Floats:
-    """(S, P): intersection over union of boxes in the image and rectangles around the lidar's."""
-    low = np.maximum(boxes[:, None, :2], rectangles[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], rectangles[None, :, 2:])
-    shared = np.clip(high - low, 0, None).prod(axis=-1)
-    areas = [(r[:, 2:] - r[:, :2]).prod(axis=1) for r in (boxes, rectangles)]
-    iou: Floats = np.where(visible[None], shared / np.maximum(areas[0][:, None] + areas[1][None] - shared, 1e-9), 0.0)
-    return iou
 
 
 def _associate(overlap: Floats, least: float) -> dict[int, int]:

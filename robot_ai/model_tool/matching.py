@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from robot_ai.perception.boxes import intersection_over_union
 from robot_ai.perception.detections import Detections
 
 # Boxes that overlap less are two things, not one seen twice; COCO's own least overlap for a match.
@@ -67,14 +67,3 @@ def _pairs(one: Detections, other: Detections) -> list[tuple[int, int, float]]:
         pairs.append((int(first), int(second), float(overlaps[first, second])))
         overlaps[first, :] = overlaps[:, second] = 0
     return pairs
-
-
-def intersection_over_union(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float64]:
-    """The IoU of every box of `one` (N, 4) with every box of `other` (M, 4), xyxy: (N, M)."""
-    a, b = one.astype(np.float64)[:, np.newaxis], other.astype(np.float64)[np.newaxis]
-    extent = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
-    shared = np.clip(extent, 0, None).prod(axis=-1)
-    areas = [(boxes[..., 2:] - boxes[..., :2]).prod(axis=-1) for boxes in (a, b)]
-    union = areas[0] + areas[1] - shared
-    overlaps: NDArray[np.float64] = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
-    return overlaps

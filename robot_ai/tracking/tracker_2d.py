@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from robot_ai.perception.boxes import intersection_over_union
 from robot_ai.perception.detections import Detections
 from robot_ai.tracking.tracker import Floats, Track, Tracker, TrackerSettings
 
@@ -34,17 +35,13 @@ class Tracker2D(Tracker):
 
     def _costs(self, tracks: list[Track], positions: Floats, sizes: Floats, labels: NDArray[np.int64]) -> Floats:
         expected = np.array([track.mean[:4] for track in tracks])
-        iou = _iou(expected, positions)
+        iou = intersection_over_union(_edges(expected), _edges(positions))
         same = np.array([track.label for track in tracks])[:, None] == labels[None]
         costs: Floats = np.where(same & (iou >= _LEAST_IOU), 1 - iou, 1.0)
         return costs
 
 
-def _iou(first: Floats, second: Floats) -> Floats:
-    """(N, M) of boxes given by center and size."""
-    low = np.maximum((first[:, :2] - first[:, 2:] / 2)[:, None], (second[:, :2] - second[:, 2:] / 2)[None])
-    high = np.minimum((first[:, :2] + first[:, 2:] / 2)[:, None], (second[:, :2] + second[:, 2:] / 2)[None])
-    shared = np.clip(high - low, 0, None).prod(axis=-1)
-    total = first[:, 2:].prod(axis=1)[:, None] + second[:, 2:].prod(axis=1)[None] - shared
-    result: Floats = shared / np.maximum(total, 1e-9)
-    return result
+def _edges(boxes: Floats) -> Floats:
+    """Boxes (N, 4) of center and size as left, top, right, bottom."""
+    half = boxes[:, 2:] / 2
+    return np.concatenate([boxes[:, :2] - half, boxes[:, :2] + half], axis=1)

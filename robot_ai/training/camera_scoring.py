@@ -14,8 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from robot_ai.evaluation.precision import box_ious, match
+from robot_ai.evaluation.precision import match
 from robot_ai.evaluation.scorer_2d import Scorer2D, Settings2D, Truth2D
+from robot_ai.perception.boxes import intersection_over_union
 from robot_ai.perception.detections import Detections
 from robot_ai.training.coco import ANNOTATIONS
 
@@ -74,7 +75,7 @@ def _truth(annotations: list[Any], labels: tuple[str, ...]) -> Truth2D:
 
 def _count(found: Detections, truth: Truth2D, least: float, visible: float, things: dict[str, list[int]]) -> None:
     said = found.scores >= least
-    ious = box_ious(found.xyxy[said], truth.boxes.xyxy)
+    ious = intersection_over_union(found.xyxy[said], truth.boxes.xyxy)
     ious[found.class_indices[said][:, None] != truth.boxes.class_indices[None]] = 0
     must = truth.boxes.scores >= visible
     partners = match(ious, found.scores[said].astype(float), _IOU, must)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from robot_ai.evaluation.precision import box_ious
 from robot_ai.models.networks import nanodet_plan as plan
+from robot_ai.perception.boxes import intersection_over_union
 
 # Upstream's configuration: candidates per stride, and the side of a cell's anchor in strides.
 _NEAREST, _ANCHOR = 9, 5
@@ -52,7 +52,7 @@ def assign(
     if not len(boxes):
         return Targets(found, given)
     half = _ANCHOR * strides[:, None] / 2
-    ious = box_ious(np.hstack([centers - half, centers + half]), boxes)
+    ious = intersection_over_union(np.hstack([centers - half, centers + half]), boxes)
     apart = np.linalg.norm(centers[:, None] - (boxes[:, :2] + boxes[:, 2:])[None] / 2, axis=2)
     is_candidate = np.zeros(ious.shape, bool)
     for stride in plan.STRIDES:

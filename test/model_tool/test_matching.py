@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from robot_ai.model_tool.matching import intersection_over_union, match
+from robot_ai.model_tool.matching import match
 from robot_ai.perception.detections import Detections
 
 LABELS = ("a", "b")
@@ -53,17 +51,3 @@ def test_each_box_has_one_partner_and_the_best_overlap_wins() -> None:
     two = found((2, 0, 12, 10, 0.8, 0), (0, 0, 10, 10, 0.9, 0))
     agreement = match([one], [two], 0.3, 0.01)
     assert (agreement.pairs, agreement.exact, agreement.alone) == (1, 1, 1)
-
-
-boxes = st.tuples(*[st.floats(0, 100, width=32) for _ in range(4)]).map(
-    lambda b: (min(b[0], b[2]), min(b[1], b[3]), max(b[0], b[2]), max(b[1], b[3]))
-)
-
-
-@given(st.lists(boxes, max_size=4), st.lists(boxes, max_size=4))
-def test_overlap_is_symmetric_and_between_0_and_1(one: list, other: list) -> None:
-    a, b = (np.array(x, np.float32).reshape(-1, 4) for x in (one, other))
-    overlaps = intersection_over_union(a, b)
-    assert overlaps.shape == (len(one), len(other))
-    assert ((overlaps >= 0) & (overlaps <= 1 + 1e-6)).all()
-    np.testing.assert_allclose(overlaps, intersection_over_union(b, a).T)
