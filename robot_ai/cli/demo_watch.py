@@ -29,7 +29,8 @@ from robot_ai.perception.encodings import MAX_PIXELS
 from robot_ai.ros.clouds import to_raw_cloud
 from robot_ai.ros.detections import from_detection_array
 from robot_ai.ros.images import image_to_bgr
-from robot_ai.ros.scoring import StampedScores, stamp_of
+from robot_ai.ros.scoring import StampedScores
+from robot_ai.ros.stamps import stamp_of
 from robot_ai.ros.transforms import open_transforms
 from robot_ai.viewing.pictures import Moment
 

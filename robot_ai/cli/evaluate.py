@@ -120,7 +120,7 @@ def _detect_in_bag(args: argparse.Namespace, backend: str) -> dict[str, Any]:
     from robot_ai.bags.files import BagReader
     from robot_ai.perception.encodings import MAX_PIXELS
     from robot_ai.ros.images import image_to_bgr
-    from robot_ai.ros.scoring import stamp_of
+    from robot_ai.ros.stamps import stamp_of
     from robot_ai.ros.truth import truth_from_2d
 
     image_topic, truth_topic = _rooted(args.image), _rooted(TRUTH_2D)

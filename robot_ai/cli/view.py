@@ -34,7 +34,7 @@ from robot_ai.ros.detections import from_detection_array
 from robot_ai.ros.detections_3d import from_detection_3d_array
 from robot_ai.ros.images import image_to_bgr
 from robot_ai.ros.qos import MatchedSubscription
-from robot_ai.ros.scoring import stamp_of
+from robot_ai.ros.stamps import stamp_of
 from robot_ai.ros.transforms import open_transforms
 from robot_ai.viewing.rerun_log import RerunLog
 

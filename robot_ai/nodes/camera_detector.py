@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import cv2
-from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.clock import Clock, ClockType
 from std_srvs.srv import SetBool
 
 from robot_ai.nodes.camera_detector_parameters import CameraDetectorParameters
@@ -14,14 +12,13 @@ from robot_ai.pipeline.image_detector import ImageDetector
 from robot_ai.pipeline.ledger import DropCause
 from robot_ai.pipeline.worker import FrameWorker, Stages
 from robot_ai.ros.camera_port import CameraPort
-from robot_ai.ros.diagnostics import ERROR, OK, WARN, Status, to_array
+from robot_ai.ros.diagnostics import ERROR, OK, WARN, Status
 from robot_ai.ros.errors import WorkerStuckError
 from robot_ai.ros.images import image_to_bgr
 from robot_ai.ros.lifecycle import SafeLifecycleNode, run
 from robot_ai.ros.model_swap import ModelLoader, ModelSwap, check_artifact
 from robot_ai.ros.parameters import NodeParameters
 
-DIAGNOSTICS_PERIOD = 1.0
 QOS_CHECK_PERIOD = 0.25
 # Deactivation waits this long, in seconds, for the forward pass under way.
 STOP_TIMEOUT = 10.0
@@ -46,11 +43,8 @@ class CameraDetector(SafeLifecycleNode):
             accept=self._accept,
             changed=self._on_changed,
         )
-        # Wall-clock timers: diagnostics go on while simulated time stands still.
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        self.create_timer(DIAGNOSTICS_PERIOD, self._publish_diagnostics, clock=steady)
-        self.create_timer(QOS_CHECK_PERIOD, self._check_ports, clock=steady)
+        self.report(self._statuses)
+        self.create_timer(QOS_CHECK_PERIOD, self._check_ports, clock=self.steady)
         self.create_service(SetBool, "~/enable", self._on_enable)
 
     def configure(self) -> None:
@@ -169,14 +163,14 @@ class CameraDetector(SafeLifecycleNode):
         for port in self._ports.values():
             port.check()
 
-    def _publish_diagnostics(self) -> None:
+    def _statuses(self) -> list[Status]:
         name = self.get_fully_qualified_name().lstrip("/")
         statuses = [self._describe_model(name), self._model.describe()]
         for camera, port in self._ports.items():
             status = Status(f"{name}: {camera or 'camera'}", camera)
             port.describe(status)
             statuses.append(status)
-        self._diagnostics.publish(to_array(statuses, self.get_clock().now().to_msg()))
+        return statuses
 
     def _describe_model(self, name: str) -> Status:
         values = self._settings.values

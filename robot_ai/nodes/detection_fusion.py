@@ -10,9 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from diagnostic_msgs.msg import DiagnosticArray
 from numpy.typing import NDArray
-from rclpy.clock import Clock, ClockType
 from rclpy.publisher import Publisher
 from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, PointCloud2
@@ -34,14 +32,14 @@ from robot_ai.pipeline.worker import Frame, FrameWorker, SourceAccount, Stages
 from robot_ai.ros.clouds import to_raw_cloud
 from robot_ai.ros.detections import from_detection_array
 from robot_ai.ros.detections_3d import from_detection_3d_array, to_detection_3d_array
-from robot_ai.ros.diagnostics import ERROR, OK, WARN, Status, add_frames, add_latencies, add_subscription, to_array
+from robot_ai.ros.diagnostics import ERROR, OK, WARN, Status, add_frames, add_latencies, add_subscription
 from robot_ai.ros.errors import WorkerStuckError
 from robot_ai.ros.lifecycle import SafeLifecycleNode, run
 from robot_ai.ros.parameters import NodeParameters
 from robot_ai.ros.qos import MatchedSubscription
+from robot_ai.ros.stamps import stamp_of
 from robot_ai.ros.transforms import TransformSource, open_transforms
 
-DIAGNOSTICS_PERIOD = 1.0
 QOS_CHECK_PERIOD = 0.25
 # How often pairs are looked for that have waited long enough, in seconds.
 POLL_PERIOD = 0.02
@@ -92,12 +90,9 @@ class DetectionFusion(SafeLifecycleNode):
             is_configured=lambda: self.is_configured,
             validate=DetectionFusionParameters.check,
         )
-        # Wall-clock timers: diagnostics go on while simulated time stands still.
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        self.create_timer(DIAGNOSTICS_PERIOD, self._publish_diagnostics, clock=steady)
-        self.create_timer(QOS_CHECK_PERIOD, self._check_subscriptions, clock=steady)
-        self.create_timer(POLL_PERIOD, self._submit_ready, clock=steady)
+        self.report(self._statuses)
+        self.create_timer(QOS_CHECK_PERIOD, self._check_subscriptions, clock=self.steady)
+        self.create_timer(POLL_PERIOD, self._submit_ready, clock=self.steady)
 
     def configure(self) -> None:
         """Creates the publisher, begins to listen to tf."""
@@ -149,13 +144,13 @@ class DetectionFusion(SafeLifecycleNode):
         self._account.ledger.receive(now)
         assert self._sync is not None, "messages come only while active"
         self._lidar_frame = message.header.frame_id
-        if not self._sync.add_leader(_nanoseconds(message), message, now):
+        if not self._sync.add_leader(stamp_of(message), message, now):
             self._account.ledger.drop(DropCause.STALE)
         self._submit_ready()
 
     def _on_seen(self, message: Any) -> None:
         assert self._sync is not None, "messages come only while active"
-        self._sync.add_partner(_nanoseconds(message), message, time.monotonic())
+        self._sync.add_partner(stamp_of(message), message, time.monotonic())
         self._submit_ready()
 
     def _on_info(self, message: Any) -> None:
@@ -164,7 +159,7 @@ class DetectionFusion(SafeLifecycleNode):
     def _on_cloud(self, message: Any) -> None:
         self._lidar_frame = self._lidar_frame or message.header.frame_id
         with self._clouds_lock:
-            self._clouds[_nanoseconds(message)] = message
+            self._clouds[stamp_of(message)] = message
             while len(self._clouds) > CLOUDS_KEPT:
                 self._clouds.popitem(last=False)
 
@@ -213,7 +208,7 @@ class DetectionFusion(SafeLifecycleNode):
         assert self._transforms is not None
         values = self._settings.values
         lidar, camera = header.frame_id.lstrip("/"), (info.header.frame_id or seen.header.frame_id).lstrip("/")
-        at_lidar, at_camera = Time.from_msg(header.stamp).nanoseconds, _nanoseconds(seen)
+        at_lidar, at_camera = Time.from_msg(header.stamp).nanoseconds, stamp_of(seen)
         if not values.fixed_frame:
             return self._transforms.lookup(camera, lidar, at_camera, values.tf_timeout)
         fixed = values.fixed_frame.lstrip("/")
@@ -224,8 +219,8 @@ class DetectionFusion(SafeLifecycleNode):
         """The cloud that the detections were made from, or, without any, the one nearest to the image."""
         with self._clouds_lock:
             if pair.message is not None:
-                return self._clouds.get(_nanoseconds(pair.message))
-            wanted, slop = _nanoseconds(pair.partner), self._settings.values.slop * 1e9
+                return self._clouds.get(stamp_of(pair.message))
+            wanted, slop = stamp_of(pair.partner), self._settings.values.slop * 1e9
             nearest = min(self._clouds, key=lambda stamp: abs(stamp - wanted), default=None)
             return None if nearest is None or abs(nearest - wanted) > slop else self._clouds[nearest]
 
@@ -239,7 +234,7 @@ class DetectionFusion(SafeLifecycleNode):
             return points
         assert self._transforms is not None
         timeout = self._settings.values.tf_timeout
-        way = self._transforms.lookup(frame, _frame(cloud), _nanoseconds(cloud), timeout)
+        way = self._transforms.lookup(frame, _frame(cloud), stamp_of(cloud), timeout)
         return way.apply(points).astype(np.float32)
 
     def _publish(self, source: str, pair: Matched, item: Matched, fused: _Fused) -> None:
@@ -261,7 +256,7 @@ class DetectionFusion(SafeLifecycleNode):
         for subscription in self._inputs.values():
             subscription.check()
 
-    def _publish_diagnostics(self) -> None:
+    def _statuses(self) -> list[Status]:
         status = Status(f"{self.get_fully_qualified_name().lstrip('/')}: fusion", "fusion")
         status.values["state"] = self.state_label
         add_frames(status, self._account.ledger.snapshot(time.monotonic()), None)
@@ -293,11 +288,7 @@ class DetectionFusion(SafeLifecycleNode):
             part = Status(f"{self.get_fully_qualified_name().lstrip('/')}: {topic}", topic)
             add_subscription(part, subscription.topic, subscription.state)
             statuses.append(part)
-        self._diagnostics.publish(to_array(statuses, self.get_clock().now().to_msg()))
-
-
-def _nanoseconds(message: Any) -> int:
-    return int(Time.from_msg(message.header.stamp).nanoseconds)
+        return statuses
 
 
 def _frame(message: Any) -> str:

@@ -6,9 +6,7 @@ import time
 from typing import Any
 
 import numpy as np
-from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import Twist, TwistStamped
-from rclpy.clock import Clock, ClockType
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 from rclpy.timer import Timer
@@ -25,13 +23,12 @@ from robot_ai.lidar.scans import scan_points
 from robot_ai.nodes.follow_and_avoid_parameters import FollowAndAvoidParameters
 from robot_ai.ros.clouds import to_raw_scan
 from robot_ai.ros.detections_3d import from_detection_3d_array
-from robot_ai.ros.diagnostics import ERROR, OK, WARN, Status, add_subscription, to_array
+from robot_ai.ros.diagnostics import ERROR, OK, WARN, Status, add_subscription
 from robot_ai.ros.lifecycle import SafeLifecycleNode, run
 from robot_ai.ros.parameters import NodeParameters
 from robot_ai.ros.qos import MatchedSubscription
 from robot_ai.ros.transforms import TransformSource, open_transforms
 
-DIAGNOSTICS_PERIOD = 1.0
 QOS_CHECK_PERIOD = 0.25
 
 
@@ -55,11 +52,8 @@ class FollowAndAvoidNode(SafeLifecycleNode):
             validate=FollowAndAvoidParameters.check,
             changed=self._apply,
         )
-        # Wall-clock timers: a robot must be told to stand while simulated time stands still, too.
-        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        self.create_timer(DIAGNOSTICS_PERIOD, self._publish_diagnostics, clock=self._steady)
-        self.create_timer(QOS_CHECK_PERIOD, self._check_inputs, clock=self._steady)
+        self.report(self._statuses)
+        self.create_timer(QOS_CHECK_PERIOD, self._check_inputs, clock=self.steady)
 
     def configure(self) -> None:
         """Creates the publisher, begins to listen to tf."""
@@ -75,7 +69,8 @@ class FollowAndAvoidNode(SafeLifecycleNode):
             ("detections", Detection3DArray, self._on_detections),
         ):
             self._inputs[topic] = MatchedSubscription(self, kind, topic, callback)
-        self._timer = self.create_timer(1.0 / self._settings.values.rate, self._tick, clock=self._steady)
+        # The robot must be told to stand while simulated time stands still, too.
+        self._timer = self.create_timer(1.0 / self._settings.values.rate, self._tick, clock=self.steady)
 
     def deactivate(self) -> None:
         """Stops the robot."""
@@ -172,7 +167,7 @@ class FollowAndAvoidNode(SafeLifecycleNode):
         for subscription in self._inputs.values():
             subscription.check()
 
-    def _publish_diagnostics(self) -> None:
+    def _statuses(self) -> list[Status]:
         name = self.get_fully_qualified_name().lstrip("/")
         status = Status(f"{name}: driver", "driver")
         status.values = {
@@ -193,7 +188,7 @@ class FollowAndAvoidNode(SafeLifecycleNode):
             part = Status(f"{name}: {topic}", topic)
             add_subscription(part, subscription.topic, subscription.state)
             statuses.append(part)
-        self._diagnostics.publish(to_array(statuses, self.get_clock().now().to_msg()))
+        return statuses
 
 
 def main(args: list[str] | None = None) -> int:

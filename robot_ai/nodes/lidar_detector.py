@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.clock import Clock, ClockType
-from rclpy.time import Time
 from sensor_msgs.msg import LaserScan
 from std_srvs.srv import SetBool
 
@@ -31,16 +28,16 @@ from robot_ai.pipeline.cloud_detector import (
 from robot_ai.pipeline.ledger import DropCause
 from robot_ai.pipeline.worker import FrameWorker, Stages
 from robot_ai.ros.clouds import to_raw_cloud, to_raw_scan
-from robot_ai.ros.diagnostics import ERROR, OK, WARN, Status, to_array
+from robot_ai.ros.diagnostics import ERROR, OK, WARN, Status
 from robot_ai.ros.errors import WorkerStuckError
 from robot_ai.ros.lidar_port import LidarPort
 from robot_ai.ros.lifecycle import SafeLifecycleNode, run
 from robot_ai.ros.model_swap import ModelLoader, ModelSwap
 from robot_ai.ros.motion_port import MotionPort
 from robot_ai.ros.parameters import NodeParameters
+from robot_ai.ros.stamps import stamp_of
 from robot_ai.ros.transforms import TransformSource, open_transforms
 
-DIAGNOSTICS_PERIOD = 1.0
 QOS_CHECK_PERIOD = 0.25
 # Deactivation waits this long, in seconds, for the cloud under way.
 STOP_TIMEOUT = 10.0
@@ -70,11 +67,8 @@ class LidarDetector(SafeLifecycleNode):
             accept=self._model.accept,
             changed=self._on_changed,
         )
-        # Wall-clock timers: diagnostics go on while simulated time stands still.
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        self.create_timer(DIAGNOSTICS_PERIOD, self._publish_diagnostics, clock=steady)
-        self.create_timer(QOS_CHECK_PERIOD, self._check_port, clock=steady)
+        self.report(self._statuses)
+        self.create_timer(QOS_CHECK_PERIOD, self._check_port, clock=self.steady)
         self.create_service(SetBool, "~/enable", self._on_enable)
 
     def configure(self) -> None:
@@ -133,7 +127,7 @@ class LidarDetector(SafeLifecycleNode):
 
     def _decode(self, message: Any) -> Sweep:
         frame = message.header.frame_id.lstrip("/")
-        stamp = Time.from_msg(message.header.stamp).nanoseconds
+        stamp = stamp_of(message)
         if isinstance(message, LaserScan):
             return Sweep(scan_points(to_raw_scan(message)), frame, stamp)
         view = cloud_view(to_raw_cloud(message), self._settings.values.max_cloud_points)
@@ -217,7 +211,7 @@ class LidarDetector(SafeLifecycleNode):
             if port is not None:
                 port.check()
 
-    def _publish_diagnostics(self) -> None:
+    def _statuses(self) -> list[Status]:
         name = self.get_fully_qualified_name().lstrip("/")
         values = self._settings.values
         model = self._model.detector
@@ -243,7 +237,7 @@ class LidarDetector(SafeLifecycleNode):
             statuses.append(Status(f"{name}: motion", values.deskew))
             statuses[-1].values["clouds not deskewed"] = str(self._not_deskewed)
             self._motion.describe(statuses[-1])
-        self._diagnostics.publish(to_array(statuses, self.get_clock().now().to_msg()))
+        return statuses
 
 
 def main(args: list[str] | None = None) -> int:

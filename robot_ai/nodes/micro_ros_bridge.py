@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.clock import Clock, ClockType
 from rclpy.timer import Timer
 
 from robot_ai.nodes.micro_ros_bridge_parameters import MicroRosBridgeParameters
-from robot_ai.ros.diagnostics import ERROR, OK, WARN, Status, to_array
+from robot_ai.ros.diagnostics import ERROR, OK, WARN, Status
 from robot_ai.ros.drive_guard import DriveGuard
 from robot_ai.ros.lifecycle import SafeLifecycleNode, run
 from robot_ai.ros.mcu_port import McuPort
 from robot_ai.ros.parameters import NodeParameters
 from robot_ai.ros.xrce.agent import RosAgent
 
-DIAGNOSTICS_PERIOD = 1.0
 LINK_PERIOD = 0.1
 
 
@@ -36,10 +33,7 @@ class MicroRosBridge(SafeLifecycleNode):
             validate=MicroRosBridgeParameters.check,
             changed=self._apply,
         )
-        # The robot must stop while simulated time stands still, too.
-        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        self.create_timer(DIAGNOSTICS_PERIOD, self._publish_diagnostics, clock=self._steady)
+        self.report(self._statuses)
 
     def configure(self) -> None:
         """Creates the topics; the robot is in STOP."""
@@ -52,9 +46,10 @@ class MicroRosBridge(SafeLifecycleNode):
         values = self._settings.values
         if values.agent == "internal":
             self._agent = RosAgent(self, values.transports, values.agent_settings, values.follow_client_domain)
-            self._timers.append(self.create_timer(LINK_PERIOD, self._watch_link, clock=self._steady))
+            self._timers.append(self.create_timer(LINK_PERIOD, self._watch_link, clock=self.steady))
             self._watch_link()
-        self._timers.append(self.create_timer(values.watchdog_period, self._tick, clock=self._steady))
+        # The robot must stop while simulated time stands still, too.
+        self._timers.append(self.create_timer(values.watchdog_period, self._tick, clock=self.steady))
 
     def deactivate(self) -> None:
         """Says stop, then lets the clients go; without heartbeats the MCU stays stopped."""
@@ -95,7 +90,7 @@ class MicroRosBridge(SafeLifecycleNode):
         if self._agent is not None and self._guard is not None:
             self._guard.link(self._agent.link_fault(self._settings.values.mcu_node))
 
-    def _publish_diagnostics(self) -> None:
+    def _statuses(self) -> list[Status]:
         name = self.get_fully_qualified_name().lstrip("/")
         statuses = [self._describe(name)]
         if self._guard is not None:
@@ -108,7 +103,7 @@ class MicroRosBridge(SafeLifecycleNode):
             statuses.append(detections)
         if self._agent is not None:
             statuses += self._agent.describe(name)
-        self._diagnostics.publish(to_array(statuses, self.get_clock().now().to_msg()))
+        return statuses
 
     def _describe(self, name: str) -> Status:
         values = self._settings.values

@@ -7,14 +7,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.clock import Clock, ClockType
-
 from robot_ai.errors import RobotAIError
 from robot_ai.models.card import ModelCard
 from robot_ai.models.find import find_model
 from robot_ai.nodes.simulator_parameters import SimulatorParameters
-from robot_ai.ros.diagnostics import ERROR, OK, WARN, Status, to_array
+from robot_ai.ros.diagnostics import ERROR, OK, WARN, Status
 from robot_ai.ros.errors import WorkerStuckError
 from robot_ai.ros.lifecycle import SafeLifecycleNode, run
 from robot_ai.ros.parameters import NodeParameters
@@ -33,7 +30,6 @@ except ImportError as error:
         f"the simulator needs MuJoCo, which is not usable here ({error}): pip install 'robot_ai[simulation]'"
     ) from error
 
-DIAGNOSTICS_PERIOD = 1.0
 # Deactivation waits this long, in seconds, for the image under way.
 STOP_TIMEOUT = 20.0
 # A world that runs slower than this share of what is asked for is worth a warning.
@@ -59,10 +55,7 @@ class Simulator(SafeLifecycleNode):
             is_configured=lambda: self.is_configured,
             validate=SimulatorParameters.check,
         )
-        # Its own time does not drive it.
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        self.create_timer(DIAGNOSTICS_PERIOD, self._publish_diagnostics, clock=steady)
+        self.report(self._statuses)
 
     def configure(self) -> None:
         """Loads the world, finds a renderer, creates the topics."""
@@ -175,7 +168,7 @@ class Simulator(SafeLifecycleNode):
             port.clock(simulation.time)
         self._pace.wait(simulation.time / 1e9)
 
-    def _publish_diagnostics(self) -> None:
+    def _statuses(self) -> list[Status]:
         name = self.get_fully_qualified_name().lstrip("/")
         values, simulation, port = self._settings.values, self._simulation, self._port
         status = Status(f"{name}: world", values.world)
@@ -205,7 +198,7 @@ class Simulator(SafeLifecycleNode):
             status.find(
                 WARN, f"simulated time runs at {factor:.2f} of real time; {values.real_time_factor:g} is wanted"
             )
-        self._diagnostics.publish(to_array([status], self.get_clock().now().to_msg()))
+        return [status]
 
 
 def _has_camera(scene: Scene) -> bool:

@@ -7,7 +7,6 @@ from typing import Any
 
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray, LabelInfo, VisionInfo
@@ -19,6 +18,7 @@ from robot_ai.ros.detections import to_detection_array, to_label_info, to_vision
 from robot_ai.ros.detections_cdr import encode_detection_array, matches_installed_messages
 from robot_ai.ros.images import bgr_to_image
 from robot_ai.ros.source_port import SourcePort
+from robot_ai.ros.stamps import stamp_of
 from robot_ai.tracking.tracker_2d import Tracker2D
 
 _LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -43,7 +43,7 @@ class CameraPort(SourcePort):
         """Answers one source message, with the numbers of tracks if these are wanted; draws only for those who look."""
         ids: Sequence[str] = ()
         if tracking:
-            ids = self._tracker.update(detections, Time.from_msg(message.header.stamp).nanoseconds)
+            ids = self._tracker.update(detections, stamp_of(message))
         else:
             self._tracker.reset()
         self._detections.publish(self._encode(detections, message.header, ids))

@@ -8,13 +8,15 @@ import inspect
 import signal
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
 import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import State
+from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import (
     InvalidParameterException,
     InvalidParameterTypeException,
@@ -28,10 +30,12 @@ from rclpy.signals import SignalHandlerOptions
 from rclpy.subscription import Subscription
 
 from robot_ai.errors import RobotAIError
+from robot_ai.ros.diagnostics import Status, to_array
 
 _CONFIGURED = {State.PRIMARY_STATE_INACTIVE, State.PRIMARY_STATE_ACTIVE, State.TRANSITION_STATE_ACTIVATING,
                State.TRANSITION_STATE_DEACTIVATING}  # fmt: skip
 
+DIAGNOSTICS_PERIOD = 1.0
 # Longest time, in seconds, from a signal to the start of the shutdown.
 SIGNAL_LATENCY = 0.2
 
@@ -49,6 +53,8 @@ class SafeLifecycleNode(LifecycleNode, ABC):
     def __init__(self, name: str, **kwargs: Any) -> None:
         super().__init__(name, **kwargs)
         self.last_error = ""
+        self.steady = Clock(clock_type=ClockType.STEADY_TIME)
+        """For timers that go on while simulated time stands still."""
         self._guard_change_state()
 
     @abstractmethod
@@ -66,6 +72,15 @@ class SafeLifecycleNode(LifecycleNode, ABC):
     @abstractmethod
     def release(self) -> None:
         """Frees everything, from any state."""
+
+    def report(self, describe: Callable[[], Sequence[Status]]) -> None:
+        """Publishes what `describe` returns on /diagnostics, once a second and in every state."""
+        publisher = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+
+        def publish() -> None:
+            publisher.publish(to_array(describe(), self.get_clock().now().to_msg()))
+
+        self.create_timer(DIAGNOSTICS_PERIOD, publish, clock=self.steady)
 
     def create_subscription(
         self, msg_type: Any, topic: str, callback: Callable[..., None], *args: Any, **kwargs: Any

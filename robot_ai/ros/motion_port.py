@@ -10,11 +10,11 @@ import numpy as np
 from geometry_msgs.msg import TwistStamped
 from nav_msgs.msg import Odometry
 from rclpy.node import Node
-from rclpy.time import Time
 
 from robot_ai.lidar.deskew import Twist
 from robot_ai.ros.diagnostics import Status, add_subscription
 from robot_ai.ros.qos import MatchedSubscription
+from robot_ai.ros.stamps import stamp_of
 
 KINDS = {"twist": TwistStamped, "odom": Odometry}
 _KEPT = 400
@@ -59,4 +59,4 @@ class MotionPort:
         if not (np.isfinite(linear).all() and np.isfinite(angular).all()):
             return
         with self._lock:
-            self._kept.append((Time.from_msg(message.header.stamp).nanoseconds, Twist(linear, angular), frame))
+            self._kept.append((stamp_of(message), Twist(linear, angular), frame))

@@ -6,8 +6,6 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
-from rclpy.time import Time
-
 from robot_ai.evaluation.scorer_2d import Scorer2D, Settings2D
 from robot_ai.evaluation.scorer_3d import Scorer3D
 from robot_ai.geometry.transforms import RigidTransform
@@ -15,6 +13,7 @@ from robot_ai.lidar.detections import Detections3D
 from robot_ai.pipeline.cloud_detector import into_frame
 from robot_ai.ros.detections import from_detection_array
 from robot_ai.ros.detections_3d import from_detection_3d_array
+from robot_ai.ros.stamps import stamp_of
 from robot_ai.ros.truth import truth_from_2d
 
 # So many stamps wait for their partner; at 10 Hz that is four seconds.
@@ -64,11 +63,6 @@ class StampedScores:
             (found, tracks), (truth, names) = entry["found"], entry["truth"]
             self.space.add(found, truth, names, tracks)
         return boxes
-
-
-def stamp_of(message: Any) -> int:
-    """A message's stamp in nanoseconds."""
-    return int(Time.from_msg(message.header.stamp).nanoseconds)
 
 
 def _entry(kept: OrderedDict[int, dict[str, Any]], message: Any) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from robot_ai.errors import RobotAIError
 from robot_ai.geometry.errors import TransformError, TransformTimeError, UnconnectedFramesError, UnknownFrameError
 from robot_ai.geometry.transform_buffer import TransformBuffer
 from robot_ai.geometry.transforms import RigidTransform
+from robot_ai.ros.stamps import stamp_of
 
 # As tf2_ros subscribes.
 _DYNAMIC = QoSProfile(depth=100)
@@ -73,7 +74,7 @@ def add_transforms(buffer: TransformBuffer, message: Any, static: bool) -> list[
         try:
             transform = RigidTransform.from_quaternion((offset.x, offset.y, offset.z), (turn.x, turn.y, turn.z, turn.w))
             parent, child = entry.header.frame_id.lstrip("/"), entry.child_frame_id.lstrip("/")
-            buffer.add(parent, child, Time.from_msg(entry.header.stamp).nanoseconds, transform, static)
+            buffer.add(parent, child, stamp_of(entry), transform, static)
         except RobotAIError as error:
             problems.append(f"a transform of {entry.child_frame_id} in {entry.header.frame_id} is left out: {error}")
     return problems
