@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import yaml
@@ -19,6 +19,9 @@ from robot_ai.models.artifacts import backend_of
 from robot_ai.models.card import ModelCard
 from robot_ai.models.find import find_model
 from robot_ai.models.golden import GoldenSample, compare, tolerance_of
+
+if TYPE_CHECKING:  # Python 3.10 has no typing.Self
+    from typing_extensions import Self
 
 # Frameworks compile, pick kernels and allocate in their first passes.
 WARM_UP_PASSES = 2
@@ -39,6 +42,44 @@ class BackendChoice:
     precision: str = "auto"
     threads: int = 0
     options: tuple[str, ...] = ()
+
+
+class LoadedModel:
+    """A model card and its loaded backend. Used from one thread at a time."""
+
+    def __init__(self, card: ModelCard, backend_name: str, backend: Backend) -> None:
+        """`backend_name` is the backend's, or `backend/variant`; the card has an artifact under the backend's name."""
+        self.card = card
+        self.backend_name = backend_name
+        self._backend = backend
+
+    @classmethod
+    def load(cls, choice: BackendChoice) -> Self:
+        """Loads the model, warms it up and verifies it.
+
+        Raises a ModelError, ModelCardError, GoldenSampleError or BackendError, or what the constructor raises, that
+        says what is wrong and what to do; then nothing stays loaded.
+        """
+        card, backend = load_backend(choice)
+        try:
+            return cls(card, choice.backend, backend)
+        except BaseException:
+            backend.close()
+            raise
+
+    @property
+    def device(self) -> str:
+        """The device that the backend really uses."""
+        return self._backend.device
+
+    @property
+    def title(self) -> str:
+        """The model, its backend and its device, for people."""
+        return f"{self.card.name} in {self.backend_name} on {self.device}"
+
+    def close(self) -> None:
+        """Releases the backend."""
+        self._backend.close()
 
 
 def load_backend(choice: BackendChoice) -> tuple[ModelCard, Backend]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from robot_ai.backends.loading import BackendChoice, load_backend
+from robot_ai.backends.loading import LoadedModel
 from robot_ai.backends.protocol import Backend
 from robot_ai.lidar.center_heads import COLUMNS, CenterHeads
 from robot_ai.lidar.cluster_detector import CloudResult, ClusterSettings, Watch, crop, describe, ground_of, group
@@ -33,53 +33,20 @@ class _Heads:
     is_nhwc: bool
 
 
-class PillarDetector:
-    """A model card of task detection_3d and its loaded backend, ready to detect. Used from one thread at a time."""
+class PillarDetector(LoadedModel):
+    """A loaded model of task detection_3d, ready to detect in clouds."""
 
     labels = LABELS
 
     def __init__(self, card: ModelCard, backend_name: str, backend: Backend) -> None:
-        """`backend_name` is the backend's, or `backend/variant`; the card has an artifact under the backend's name.
-
-        Raises PillarModelError or CardTaskError when the card's model is not one of pillars and center heads.
-        """
-        self.card = card
-        self.backend_name = backend_name
-        self._backend = backend
+        """Raises PillarModelError or CardTaskError when the card's model is not one of pillars and center heads."""
+        super().__init__(card, backend_name, backend)
         self._heads = _heads_of(card, backend_of(backend_name))
-
-    @classmethod
-    def load(cls, choice: BackendChoice) -> PillarDetector:
-        """Loads the model, warms it up and verifies it.
-
-        Raises a ModelError, ModelCardError, GoldenSampleError, BackendError or PillarModelError that says what is wrong
-        and what to do.
-        """
-        card, backend = load_backend(choice)
-        try:
-            return cls(card, choice.backend, backend)
-        except Exception:
-            backend.close()
-            raise
-
-    @property
-    def device(self) -> str:
-        """The device that the backend really uses."""
-        return self._backend.device
-
-    @property
-    def title(self) -> str:
-        """The model, its backend and its device, for people."""
-        return f"{self.card.name} in {self.backend_name} on {self.device}"
 
     @property
     def default_score(self) -> float:
         """The lowest score where the settings say none: the card's."""
         return self.card.thresholds.confidence
-
-    def close(self) -> None:
-        """Releases the backend."""
-        self._backend.close()
 
     def detect(
         self, points: Points, settings: ClusterSettings, origin: NDArray[np.floating] | None = None

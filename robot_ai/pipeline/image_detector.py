@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from robot_ai.backends.loading import BackendChoice, load_backend
+from robot_ai.backends.loading import LoadedModel
 from robot_ai.backends.protocol import Backend, Tensors
 from robot_ai.models.artifacts import backend_of
 from robot_ai.models.card import ModelCard
@@ -37,36 +37,14 @@ class DetectionResult:
     durations: dict[str, float] = field(default_factory=dict)
 
 
-class ImageDetector:
-    """A model card and its loaded backend, ready to detect. Used from one thread at a time."""
+class ImageDetector(LoadedModel):
+    """A loaded model, ready to detect in images."""
 
     def __init__(self, card: ModelCard, backend_name: str, backend: Backend) -> None:
-        """`backend_name` is the backend's, or `backend/variant`; the card has an artifact under the backend's name."""
-        self.card = card
-        self.backend_name = backend_name
-        self._backend = backend
+        super().__init__(card, backend_name, backend)
         self._input = card.image_for(backend_of(backend_name))
         self._preprocess = ImagePreprocessor(self._input)
         self._decoder = card.create_decoder()
-
-    @classmethod
-    def load(cls, choice: BackendChoice) -> ImageDetector:
-        """Loads the model, warms it up and verifies it.
-
-        Raises a ModelError, ModelCardError, GoldenSampleError or BackendError that says what is wrong and what to do.
-        """
-        card, backend = load_backend(choice)
-        return cls(card, choice.backend, backend)
-
-    @property
-    def device(self) -> str:
-        """The device that the backend really uses."""
-        return self._backend.device
-
-    @property
-    def title(self) -> str:
-        """The model, its backend and its device, for people."""
-        return f"{self.card.name} in {self.backend_name} on {self.device}"
 
     def check(self, settings: DetectionSettings) -> None:
         """Raises UnknownLabelError when the settings name a class that the model does not know."""
@@ -93,10 +71,6 @@ class ImageDetector:
     def infer(self, tensors: Tensors) -> dict[str, NDArray[np.generic]]:
         """The raw outputs of one forward pass. Raises InferenceError."""
         return self._backend.infer(tensors)
-
-    def close(self) -> None:
-        """Releases the backend."""
-        self._backend.close()
 
     def _postprocess(
         self, outputs: dict[str, NDArray[np.generic]], item: int, placement: Placement, settings: DetectionSettings
