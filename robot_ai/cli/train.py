@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import signal
 from dataclasses import fields
 from pathlib import Path
 
 from robot_ai.cli import train_camera
-from robot_ai.cli.training_runs import MissingFrameworkError, open_logs, say
+from robot_ai.cli.training_runs import MissingFrameworkError, open_logs, say, stopping_on_signals
 
 MODEL = "model"
 
@@ -61,15 +60,10 @@ def _train_lidar(args: argparse.Namespace) -> int:
     if args.resume:
         training.resume()
     say(f"{describe(settings)}; from step {training.step}; TensorBoard: tensorboard --logdir {args.output / 'logs'}")
-    stopping: list[int] = []
-    before = {
-        number: signal.signal(number, lambda n, _: stopping.append(n)) for number in (signal.SIGINT, signal.SIGTERM)
-    }
     try:
-        training.run(lambda: bool(stopping))
+        with stopping_on_signals() as stopping:
+            training.run(stopping)
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
         close()
     model = args.output / MODEL
     training.write_model(model, _command(args))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import signal
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, wait
 from dataclasses import asdict, fields
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from robot_ai.backends.loading import BackendChoice
-from robot_ai.cli.training_runs import MissingFrameworkError, open_logs, say
+from robot_ai.cli.training_runs import MissingFrameworkError, open_logs, say, stopping_on_signals
 from robot_ai.model_tool.photos import calibration_images, load_photos
 from robot_ai.models.card import ModelCard
 from robot_ai.models.find import find_model
@@ -101,12 +100,11 @@ def _make_apart(settings: Any, labels: tuple[str, ...], folder: Path, bar: Any) 
 
 def _train(training: Any, steps: int, logs: Path, bars: Any) -> None:
     log, close = open_logs(logs)
-    stopping: list[int] = []
-    before = {
-        number: signal.signal(number, lambda n, _: stopping.append(n)) for number in (signal.SIGINT, signal.SIGTERM)
-    }
     try:
-        with bars(total=steps, initial=training.step, desc="training", unit="step") as bar:
+        with (
+            stopping_on_signals() as stopping,
+            bars(total=steps, initial=training.step, desc="training", unit="step") as bar,
+        ):
 
             def tell(step: int, parts: dict[str, float]) -> None:
                 bar.update()
@@ -114,10 +112,8 @@ def _train(training: Any, steps: int, logs: Path, bars: Any) -> None:
                 for name, value in parts.items():
                     log(f"loss/{name}", value, step)
 
-            training.run(tell, lambda: bool(stopping))
+            training.run(tell, stopping)
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
         close()
 
 

@@ -12,7 +12,6 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, cast
 
 import numpy as np
@@ -30,10 +29,10 @@ from robot_ai.training.camera_card import write_model
 from robot_ai.training.camera_features import FeatureFolder, head_at
 from robot_ai.training.camera_loss import CellTargets, loss_of
 from robot_ai.training.camera_targets import BACKGROUND, Targets, assign, cells
+from robot_ai.training.checkpoints import load_checkpoint, save_checkpoint
 from robot_ai.training.coco import ANNOTATIONS, CocoDataSet
 from robot_ai.training.lidar_card import Origin
 
-CHECKPOINT = "checkpoint.pt"
 _NETWORK = "robot_ai.models.networks.nanodet_torch:NanoDetG"
 _WARM_UP, _CLIP = 20, 10.0
 # Of an image's background: cells of which the original is surer than this, at most so many; and so many others.
@@ -117,33 +116,21 @@ class CameraTraining:
 
     def resume(self) -> None:
         """Goes on from the folder's checkpoint. Raises CameraTrainingError."""
-        file = self._folder / CHECKPOINT
-        if not file.is_file():
-            raise CameraTrainingError(f"{file} does not exist; expected the checkpoint of a run that was interrupted")
-        try:
-            state = torch.load(file, weights_only=True)
-            if state["settings"] != asdict(self._settings):
-                raise CameraTrainingError(
-                    f"{file} was made with {state['settings']}, not {asdict(self._settings)}; give the same values, or "
-                    "another folder"
-                )
-            self._head.load_state_dict(state["head"])
-            self._optimizer.load_state_dict(state["optimizer"])
-            self.step = state["step"]
-        except (RuntimeError, KeyError, OSError, ValueError, EOFError, UnpicklingError) as error:
-            raise CameraTrainingError(f"{file} is no checkpoint of this training: {error}") from error
+        load_checkpoint(self._folder, asdict(self._settings), self._take, CameraTrainingError)
+
+    def _take(self, state: dict[str, Any]) -> None:
+        self._head.load_state_dict(state["head"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self.step = state["step"]
 
     def save(self) -> None:
         """Writes the checkpoint."""
         state = {
-            "settings": asdict(self._settings),
             "head": self._head.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "step": self.step,
         }
-        unfinished = self._folder / (CHECKPOINT + ".part")
-        torch.save(state, unfinished)
-        unfinished.rename(self._folder / CHECKPOINT)
+        save_checkpoint(self._folder, asdict(self._settings), state)
 
     def write_model(self, folder: Path, command: str) -> ModelCard:
         """Writes the weights, blended with the original's, as a model's folder."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import math
-import pickle
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -26,13 +25,14 @@ from robot_ai.lidar.pillars import PillarGrid, encode
 from robot_ai.models.card import ModelCard
 from robot_ai.models.networks import pillarnet_plan as plan
 from robot_ai.models.networks.pillarnet_torch import NormalizedPillarNet, PillarNet
+from robot_ai.training.checkpoints import load_checkpoint, save_checkpoint
 from robot_ai.training.lidar_card import Origin, write_model
 from robot_ai.training.lidar_samples import SampleFolder, vary, within
 from robot_ai.training.lidar_scoring import MIN_POINTS, Scores, judge, no_scores
 from robot_ai.training.lidar_targets import CLASSES, Targets, loss_of, make_targets, make_window, stack
 
 GRID = PillarGrid(plan.SIDE, 0.25)
-CHECKPOINT, WEIGHTS, CURVE = "checkpoint.pt", "pillarnet.safetensors", "validation.csv"
+WEIGHTS, CURVE = "pillarnet.safetensors", "validation.csv"
 
 _WARM_UP = 100
 # The last part of all steps, in which the learning rate falls to nothing.
@@ -94,21 +94,12 @@ class Training:
 
     def resume(self) -> None:
         """Goes on from the folder's checkpoint. Raises TrainingError."""
-        file = self._folder / CHECKPOINT
-        if not file.is_file():
-            raise TrainingError(f"{file} does not exist; expected the checkpoint of a run that was interrupted")
-        try:
-            state = torch.load(file, weights_only=True)
-            if state["settings"] != self._kept:
-                raise TrainingError(
-                    f"{file} was made with {state['settings']}, not {self._kept}; give the same values, or another "
-                    "folder"
-                )
-            self._network.load_state_dict(state["network"])
-            self._optimizer.load_state_dict(state["optimizer"])
-            self._mean, self.step = state["mean"], state["step"]
-        except (RuntimeError, KeyError, OSError, ValueError, EOFError, pickle.UnpicklingError) as error:
-            raise TrainingError(f"{file} is no checkpoint of this training: {error}") from error
+        load_checkpoint(self._folder, self._kept, self._take, TrainingError)
+
+    def _take(self, state: dict[str, Any]) -> None:
+        self._network.load_state_dict(state["network"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._mean, self.step = state["mean"], state["step"]
 
     @property
     def _kept(self) -> dict[str, int]:
@@ -119,15 +110,12 @@ class Training:
     def save(self) -> None:
         """Writes the checkpoint, and the weights so far as a model's safetensors file."""
         state = {
-            "settings": self._kept,
             "network": self._network.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "mean": self._mean,
             "step": self.step,
         }
-        unfinished = self._folder / (CHECKPOINT + ".part")
-        torch.save(state, unfinished)
-        unfinished.rename(self._folder / CHECKPOINT)
+        save_checkpoint(self._folder, self._kept, state)
         weights = {name: t.half().contiguous() for name, t in self._averaged().folded().items()}
         safetensors.torch.save_file(weights, self._folder / WEIGHTS)
 

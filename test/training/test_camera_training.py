@@ -14,7 +14,8 @@ from robot_ai.models.networks.nanodet_torch import NanoDetG  # noqa: E402
 from robot_ai.pipeline.image_detector import DetectionSettings, ImageDetector  # noqa: E402
 from robot_ai.training.camera_features import head_at, surroundings  # noqa: E402
 from robot_ai.training.camera_scoring import score  # noqa: E402
-from robot_ai.training.camera_training import CHECKPOINT, CameraSettings, CameraTraining, CameraTrainingError  # noqa: E402
+from robot_ai.training.camera_training import CameraSettings, CameraTraining, CameraTrainingError  # noqa: E402
+from robot_ai.training.checkpoints import CHECKPOINT  # noqa: E402
 
 SETTINGS = CameraSettings(steps=12, batch=2, photos_batch=1, rate=2e-3, blend=1.0)
 

@@ -21,9 +21,10 @@ from robot_ai.lidar.pillars import PillarGrid, encode
 from robot_ai.models.card import ModelCard
 from robot_ai.models.networks import pillarnet_plan as plan
 from robot_ai.models.networks.pillarnet_torch import NormalizedPillarNet, PillarNet
+from robot_ai.training.checkpoints import CHECKPOINT
 from robot_ai.training.lidar_samples import Sample, SampleFolder, vary, within
 from robot_ai.training.lidar_targets import CLASSES, Window, make_targets, make_window
-from robot_ai.training.lidar_training import CHECKPOINT, CURVE, WEIGHTS, Training, TrainingError, TrainingSettings
+from robot_ai.training.lidar_training import CURVE, WEIGHTS, Training, TrainingError, TrainingSettings
 
 GRID = PillarGrid(96, 0.25)
 TINY = TrainingSettings(
