@@ -1,4 +1,4 @@
-"""Reading and writing plain CDR, the encoding of every XRCE payload (DDS-XTypes 1.3, 7.4.1, XCDR version 1)."""
+"""Reading and writing plain CDR, the encoding of ROS messages and XRCE payloads (DDS-XTypes 1.3, 7.4.1, XCDR 1)."""
 
 from __future__ import annotations
 
@@ -106,6 +106,12 @@ class CdrWriter:
         """A sequence of octets."""
         return self.u32(len(value)).raw(value)
 
+    def aligned(self, size: int, value: bytes) -> CdrWriter:
+        """Bytes that begin at a multiple of `size`, such as those of several numbers."""
+        self._data += bytes(-(self._start + len(self._data)) % size)
+        self._data += value
+        return self
+
     def string(self, value: str) -> CdrWriter:
         """A string with its NUL."""
         return self.octets(value.encode() + b"\0")
@@ -115,6 +121,4 @@ class CdrWriter:
         return bytes(self._data)
 
     def _number(self, size: int, value: int) -> CdrWriter:
-        self._data += bytes(-(self._start + len(self._data)) % size)
-        self._data += _LITTLE[size].pack(value)
-        return self
+        return self.aligned(size, _LITTLE[size].pack(value))

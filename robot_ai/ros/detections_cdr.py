@@ -17,40 +17,34 @@ from rclpy.serialization import deserialize_message, serialize_message
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray
 
+from robot_ai.micro_ros.cdr import CdrWriter
 from robot_ai.perception.detections import Detections
 from robot_ai.ros.detections import to_detection_array
 
 _ENCAPSULATION = b"\x00\x01\x00\x00"  # CDR, little-endian, no options
-_UINT32 = struct.Struct("<I")
 _STAMP = struct.Struct("<iI")
 # score; pose: position, orientation (w = 1), covariance; center: x, y, theta; size_x, size_y
 _NUMBERS = struct.Struct("<49d")
 _POSE = (0.0,) * 6 + (1.0,) + (0.0,) * 36
-_ONE_RESULT = _UINT32.pack(1)
+_ONE_RESULT = 1
 
 
 def encode_detection_array(detections: Detections, header: Header, ids: Sequence[str] = ()) -> bytes:
     """The serialized form of the message that `to_detection_array` gives."""
-    # Alignment counts from the end of the encapsulation, which is put before the rest at the end.
-    data = bytearray()
-    source = _STAMP.pack(header.stamp.sec, header.stamp.nanosec) + _string(header.frame_id)
-    prefix = source + bytes(-len(source) % 4) + _ONE_RESULT
-    data += source
-    data += bytes(-len(data) % 4)
-    data += _UINT32.pack(len(detections))
+    source = CdrWriter().raw(_STAMP.pack(header.stamp.sec, header.stamp.nanosec)).string(header.frame_id).bytes()
+    # A header holds nothing wider than 4 bytes: with what follows it, it looks the same wherever it stands.
+    before_class = CdrWriter().raw(source).u32(_ONE_RESULT).bytes()
     boxes = detections.xyxy.astype(np.float64)
     centers = ((boxes[:, :2] + boxes[:, 2:]) / 2).tolist()
     sizes = (boxes[:, 2:] - boxes[:, :2]).tolist()
+    writer = CdrWriter().raw(source).u32(len(detections))
     for name, score, (x, y), (width, height), identity in zip(
         detections.names, detections.scores.tolist(), centers, sizes, ids or [""] * len(detections), strict=True
     ):
-        data += bytes(-len(data) % 4)
-        data += prefix
-        data += _string(name)
-        data += bytes(-len(data) % 8)
-        data += _NUMBERS.pack(score, *_POSE, x, y, 0.0, width, height)
-        data += _string(identity)
-    return _ENCAPSULATION + bytes(data)
+        writer.aligned(4, before_class).string(name)
+        writer.aligned(8, _NUMBERS.pack(score, *_POSE, x, y, 0.0, width, height)).string(identity)
+    # Alignment counts from the end of the encapsulation.
+    return _ENCAPSULATION + writer.bytes()
 
 
 @cache
@@ -65,8 +59,3 @@ def matches_installed_messages() -> bool:
     # rclpy leaves the bytes between fields as they were in memory, so that the bytes themselves cannot be compared.
     same_length = len(serialize_message(message)) == len(encoded)
     return same_length and bool(deserialize_message(encoded, Detection2DArray) == message)
-
-
-def _string(text: str) -> bytes:
-    encoded = text.encode() + b"\0"
-    return _UINT32.pack(len(encoded)) + encoded
