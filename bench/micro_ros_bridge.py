@@ -24,7 +24,7 @@ from typing import Any
 
 import psutil
 
-from bench.micro_ros_load import CLIENTS, HERTZ, Usage, confirmed, free_port
+from bench.micro_ros_load import CLIENTS, HERTZ, Usage, confirmed, free_port, offer
 from bench.report import machine, percentile
 from robot_ai.cli.processes import NodeProcess, ProcessGroup
 from robot_ai.cli.simulated_mcu import RELIABLE, McuNode
@@ -193,21 +193,6 @@ def rates(bench: Bench, transport: str, seconds: float) -> list[str]:
         node.runner.client.logout()
         node.runner.spin(0.2)
     return lines
-
-
-def offer(runner: ClientRunner, rate: float, seconds: float) -> tuple[int, float]:
-    """Sends best-effort samples at `rate`; returns how many, and the seconds."""
-    client = runner.client
-    began = time.perf_counter()
-    count = 0
-    while (taken := time.perf_counter() - began) < seconds:
-        for _ in range(min(32, int(taken * rate) - count)):
-            client.write(0, _PAYLOAD, taken, reliable=False)
-            count += 1
-        runner.flush()
-        if count >= int(taken * rate):
-            time.sleep(0.0005)
-    return count, time.perf_counter() - began
 
 
 def fifty(bench: Bench, seconds: float) -> str:

@@ -182,11 +182,9 @@ def round_trip(runner: ClientRunner, count: int) -> str:
     return f"round trip p50 {taken[count // 2]:.0f} µs, p99 {taken[count * 99 // 100]:.0f} µs"
 
 
-def best_effort(runner: ClientRunner, process: AgentProcess, rate: float, seconds: float) -> str:
-    """Offers best-effort samples at `rate`; what of them reached the middleware."""
+def offer(runner: ClientRunner, rate: float, seconds: float) -> tuple[int, float]:
+    """Sends best-effort samples at `rate`; returns how many, and the seconds."""
     client = runner.client
-    before = process.written()
-    usage = Usage(process.process)
     began = time.perf_counter()
     count = 0
     while (taken := time.perf_counter() - began) < seconds:
@@ -196,7 +194,14 @@ def best_effort(runner: ClientRunner, process: AgentProcess, rate: float, second
         runner.flush()
         if count >= int(taken * rate):
             time.sleep(0.0005)
-    taken = time.perf_counter() - began
+    return count, time.perf_counter() - began
+
+
+def best_effort(runner: ClientRunner, process: AgentProcess, rate: float, seconds: float) -> str:
+    """Offers best-effort samples at `rate`; what of them reached the middleware."""
+    before = process.written()
+    usage = Usage(process.process)
+    count, taken = offer(runner, rate, seconds)
     text = usage.describe()
     time.sleep(0.3)
     arrived = process.written() - before

@@ -162,8 +162,8 @@ class ReaderSpec:
 
 
 @dataclass(frozen=True)
-class RequesterSpec:
-    """The client calls a service: make a client. Calls come through `Middleware.call`.
+class _ServiceSpec:
+    """One side of a service.
 
     `service_name` ("/add_two_ints"), types ("example_interfaces::srv::dds_::AddTwoInts_Request_", "..._Response_")
     and topics ("rq/add_two_intsRequest", "rr/add_two_intsReply") are as sent; the topics are never empty.
@@ -179,19 +179,13 @@ class RequesterSpec:
 
 
 @dataclass(frozen=True)
-class ReplierSpec:
-    """The client serves: make a service. Hand requests to `Inbox.deliver_request`; replies come to `Middleware.reply`.
+class RequesterSpec(_ServiceSpec):
+    """The client calls a service: make a client. Calls come through `Middleware.call`."""
 
-    Names as in `RequesterSpec`.
-    """
 
-    handle: Handle
-    participant: Handle
-    service_name: str
-    request_type: str
-    reply_type: str
-    request_topic: str
-    reply_topic: str
+@dataclass(frozen=True)
+class ReplierSpec(_ServiceSpec):
+    """The client serves: make a service. Requests go to `Inbox.deliver_request`; replies come to `Middleware.reply`."""
 
 
 EntitySpec: TypeAlias = ParticipantSpec | TopicSpec | WriterSpec | ReaderSpec | RequesterSpec | ReplierSpec
