@@ -15,7 +15,9 @@ from robot_ai.backends.interpreter import NEVER, SWITCH_INTERVAL, beside_frames
 
 
 @pytest.fixture(autouse=True)
-def unfrozen() -> Iterator[None]:
+def unfrozen(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """As in a process of its own: what other tests left open or frozen is not seen."""
+    monkeypatch.setattr(interpreter, "_state", interpreter._State())
     gc.unfreeze()
     yield
     gc.unfreeze()
