@@ -79,7 +79,7 @@ def _table_parts(card: ModelCard, outputs: Outputs) -> Outputs:
 
 @dataclass(frozen=True)
 class _List:
-    """The boxes (N, 4), scores (N,) and classes (N,) that a model lists for an image; is_full: it has no more places."""
+    """The boxes (N, 4), scores (N,) and classes (N,) that a model lists for an image; is_full: no place is left."""
 
     boxes: NDArray[np.float64]
     scores: NDArray[np.float64]
