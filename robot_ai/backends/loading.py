@@ -17,8 +17,9 @@ from robot_ai.backends.registry import create
 from robot_ai.backends.support import check_outputs, zeros_for
 from robot_ai.models.artifacts import backend_of
 from robot_ai.models.card import ModelCard
+from robot_ai.models.comparison import differences
 from robot_ai.models.find import find_model
-from robot_ai.models.golden import GoldenSample, compare, tolerance_of
+from robot_ai.models.golden import GoldenSample, tolerance_of
 
 if TYPE_CHECKING:  # Python 3.10 has no typing.Self
     from typing_extensions import Self
@@ -143,8 +144,7 @@ def _compare_with(golden: GoldenSample, card: ModelCard, choice: BackendChoice, 
     name = backend_of(choice.backend)
     outputs = backend.infer(golden.inputs_for(card, name))
     tolerance = tolerance_of(card.artifact_for(name), choice.precision)
-    for output, expected in golden.outputs.items():
-        difference = compare(expected, outputs[output])
+    for output, difference in differences(card, golden.outputs, outputs, tolerance).items():
         # NaN compares as beyond any tolerance.
         if not difference.relative <= tolerance:
             allowed = tolerance * max(1.0, difference.magnitude)

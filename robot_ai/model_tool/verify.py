@@ -17,9 +17,10 @@ from robot_ai.model_tool.export.errors import ModelToolError
 from robot_ai.model_tool.matching import Agreement, match
 from robot_ai.models.artifacts import Artifact, backend_of
 from robot_ai.models.card import ModelCard
+from robot_ai.models.comparison import Difference, differences
 from robot_ai.models.errors import GoldenSampleError, ModelCardError
 from robot_ai.models.find import find_model
-from robot_ai.models.golden import Difference, compare, tolerance_of
+from robot_ai.models.golden import tolerance_of
 from robot_ai.perception.decoders.errors import DecoderError
 from robot_ai.perception.detections import Detections
 from robot_ai.perception.preprocess import ImagePreprocessor
@@ -177,7 +178,7 @@ class Verifier:
         artifact = self._card.artifacts[row.key]
         limits = LIMITS[row.precision]
         row.tolerance = tolerance_of(artifact)
-        row.tensors = _tensor_difference(reference.outputs, outcome.outputs)
+        row.tensors = _tensor_difference(self._card, reference.outputs, outcome.outputs, row.tolerance)
         row.agreement = match(reference.detections, outcome.detections, self._card.thresholds.confidence, limits.score)
         row.faults += _faults(row, artifact, limits)
         if row.average_precision is not None and reference_row.average_precision is not None:
@@ -197,11 +198,16 @@ def why_not(key: str, frameworks: dict[str, Any]) -> str:
 
 
 def _tensor_difference(
-    expected: Sequence[dict[str, NDArray[Any]]], given: Sequence[dict[str, NDArray[Any]]]
+    card: ModelCard,
+    expected: Sequence[dict[str, NDArray[Any]]],
+    given: Sequence[dict[str, NDArray[Any]]],
+    tolerance: float,
 ) -> Difference:
     """Over all photos and outputs: the largest and mean difference, and the output with the largest relative one."""
     found = [
-        compare(array, other[name]) for one, other in zip(expected, given, strict=True) for name, array in one.items()
+        difference
+        for one, other in zip(expected, given, strict=True)
+        for difference in differences(card, one, other, tolerance).values()
     ]
     worst = max(found, key=lambda difference: difference.relative)
     return Difference(worst.largest, float(np.mean([difference.mean for difference in found])), worst.magnitude)

@@ -24,6 +24,7 @@ from robot_ai.model_tool.export.workshop import Workshop, choose_source, convert
 from robot_ai.model_tool.photos import calibration_images, load_photos
 from robot_ai.models.artifacts import backend_of, checksum
 from robot_ai.models.card import CARD_FILE, ModelCard
+from robot_ai.models.comparison import lists_something
 from robot_ai.models.find import find_model
 from robot_ai.models.golden import GoldenSample
 from robot_ai.perception.preprocess import ImagePreprocessor
@@ -65,7 +66,7 @@ def export_model(request: ExportRequest, say: Say) -> Path:
     if card.golden is None:
         first = sources[request.formats[0].name]
         say(f"golden sample, from {first}")
-        _write_golden(output, first, request.photos)
+        _write_golden(output, first, request.photos, say)
     with tempfile.TemporaryDirectory(prefix="robot_ai_export_") as scratch:
         shops: dict[str, Workshop] = {}
         for number, item in enumerate(request.formats, 1):
@@ -109,13 +110,19 @@ def _prepare(directory: Path, output: Path) -> Path:
     return output
 
 
-def _write_golden(output: Path, key: str, photos: Path | None) -> None:
-    """Runs the source artifact on the first photo and stores what it takes and gives."""
+def _write_golden(output: Path, key: str, photos: Path | None, say: Say) -> None:
+    """Runs the source artifact on the first photo that tells something and stores what it takes and gives."""
     card, backend = load_backend(BackendChoice(str(output), key, "cpu"))
     image = card.image_for(backend_of(key))
     try:
-        batch, _ = ImagePreprocessor(image)([load_photos(photos)[0][1]])
-        outputs = {name: np.array(array) for name, array in backend.infer({image.name: batch}).items()}
+        for _, photo in load_photos(photos):
+            batch, _ = ImagePreprocessor(image)([photo])
+            outputs = {name: np.array(array) for name, array in backend.infer({image.name: batch}).items()}
+            if lists_something(card, outputs):
+                break
+        else:
+            say("      none: the model finds nothing in any photo; give photos in which it does with --representative")
+            return
     finally:
         backend.close()
     given = card.inputs[0]
@@ -220,13 +227,13 @@ def _make_micro(shop: Workshop, request: ExportRequest, path: Path, say: Say) ->
 def _proof(output: Path, key: str) -> str:
     """Loads what was made; says against what it was held. Raises what loading raises."""
     try:
-        _, backend = load_backend(BackendChoice(str(output), key, "cpu"))
+        card, backend = load_backend(BackendChoice(str(output), key, "cpu"))
     except UnknownBackendError:
         return "no backend here runs it: not compared"
     except MissingFrameworkError as error:
         return f"not compared: {error}"
     backend.close()
-    return "loaded and compared with the golden sample"
+    return f"loaded and {'compared with the golden sample' if card.golden else 'run, but compared with nothing'}"
 
 
 class _moved_aside:  # noqa: N801 (a context manager, used like a function)
