@@ -99,7 +99,7 @@ def _operations(file: Path) -> tuple[str, ...]:
 
 
 def _header(symbol: str, name: str, size: int, model: MicroModel) -> str:
-    adds = " &&\n    ".join(f"resolver.Add{_method(operation)}() == 0" for operation in model.operations)
+    adds = " &&\n    ".join(f"resolver.Add{resolver_method(operation)}() == 0" for operation in model.operations)
     return f"""// {name} for TensorFlow Lite for Microcontrollers. Written by `robot_ai model export`.
 #pragma once
 
@@ -119,7 +119,7 @@ bool {symbol}_add_operations(Resolver &resolver) {{
 """
 
 
-def _method(operation: str) -> str:
+def resolver_method(operation: str) -> str:
     """`LEAKY_RELU` to `LeakyRelu`, `CONV_2D` to `Conv2D`: as the resolver's methods are called."""
     return _METHODS.get(operation) or "".join(part if part[0].isdigit() else part.capitalize() for part in operation.split("_"))
 
