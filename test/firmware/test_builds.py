@@ -93,7 +93,9 @@ def test_kconfig_declares_what_the_board_and_its_build_use() -> None:
 
 def test_no_two_pins_of_a_target_are_the_same() -> None:
     kconfig = (COMPONENT / "Kconfig").read_text("utf-8")
-    pins = re.findall(r"config MCU_PIN_\w+\n.*\n\s+default (\d+) if.*\n\s+default (\d+) if.*\n\s+default (\d+)", kconfig)
+    pins = re.findall(
+        r"config MCU_PIN_\w+\n.*\n\s+default (\d+) if.*\n\s+default (\d+) if.*\n\s+default (\d+)", kconfig
+    )
     assert len(pins) == kconfig.count("config MCU_PIN_")
     for target in zip(*pins, strict=True):
         assert len(set(target)) == len(target)

@@ -121,7 +121,9 @@ bool {symbol}_add_operations(Resolver &resolver) {{
 
 def resolver_method(operation: str) -> str:
     """`LEAKY_RELU` to `LeakyRelu`, `CONV_2D` to `Conv2D`: as the resolver's methods are called."""
-    return _METHODS.get(operation) or "".join(part if part[0].isdigit() else part.capitalize() for part in operation.split("_"))
+    return _METHODS.get(operation) or "".join(
+        part if part[0].isdigit() else part.capitalize() for part in operation.split("_")
+    )
 
 
 def _source(symbol: str, name: str, content: bytes) -> str:
