@@ -148,7 +148,7 @@ setup(
             "micro_ros_bridge = robot_ai.nodes.starting:micro_ros_bridge",
             "simulator = robot_ai.nodes.starting:simulator",
             "robot_ai = robot_ai.cli.main:main",
-            "model = robot_ai.cli.model:main",
+            "model = robot_ai.cli.main:model",
         ],
         "robot_ai.backends": [
             "pytorch = robot_ai.backends.pytorch:PyTorchBackend",

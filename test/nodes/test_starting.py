@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import pytest
-from ros_harness import next_domain
+from interrupting import interrupt
 
 from robot_ai.bringup.table import EXECUTABLES
 
-# Native parts of what every node imports, well before its own main runs.
-EARLY = ("_multiarray_umath", "_rclpy_pybind11")
 MODULES = [executable.module for executable in EXECUTABLES.values()]
 
 
@@ -26,32 +21,6 @@ def as_module(module: str) -> list[str]:
 def as_script(name: str) -> list[str]:
     """What the console script does; where pip or colcon put that is their affair."""
     return [sys.executable, "-c", f"import sys; from robot_ai.nodes.starting import {name}; sys.exit({name}())"]
-
-
-def wait_for_imports(process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 60
-    maps = Path(f"/proc/{process.pid}/maps")
-    while time.monotonic() < deadline:
-        assert process.poll() is None, "it ended by itself"
-        if any(name in maps.read_text() for name in EARLY):
-            return
-        time.sleep(0.005)
-    raise AssertionError("it imported nothing")
-
-
-def interrupt(command: list[str], how: signal.Signals) -> tuple[int, str]:
-    """The exit code and the output of a process that got the signal during its imports."""
-    environment = {**os.environ, "ROS_DOMAIN_ID": str(next_domain()), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
-    ) as process:
-        try:
-            wait_for_imports(process)
-            process.send_signal(how)
-            said, _ = process.communicate(timeout=60)
-        finally:
-            process.kill()
-    return process.returncode, said
 
 
 @pytest.mark.parametrize("module", [*MODULES, "robot_ai.cli.simulated_mcu"])
