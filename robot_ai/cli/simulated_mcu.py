@@ -233,8 +233,9 @@ def main(args: list[str] | None = None) -> int:
     with contextlib.suppress(KeyboardInterrupt):
         signal.signal(signal.SIGINT, signal.default_int_handler)
         _run(chosen)
-    # Python takes its handler away before it ends, and a second Ctrl-C would kill it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Python takes its handlers away before it ends, and a second signal would kill it.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     return 0
 
 
