@@ -190,9 +190,9 @@ def run(create_node: Callable[[], SafeLifecycleNode], args: list[str] | None = N
 
     A node that cannot even be created (an impossible parameter value) is one line on stderr and exit code 1.
     """
+    stop = _StopSignals()
     # rclpy's own handlers invalidate the context at once, under the worker that still publishes its last frame.
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
-    stop = _StopSignals()
     try:
         node = create_node()
     except (
@@ -212,7 +212,8 @@ def run(create_node: Callable[[], SafeLifecycleNode], args: list[str] | None = N
     try:
         if node.get_parameter("autostart").value:
             with stop.interrupting():
-                node.autostart()
+                if not stop.received:
+                    node.autostart()
         # A signal is only seen between two waits.
         while not stop.received and rclpy.ok():
             executor.spin_once(timeout_sec=SIGNAL_LATENCY)
