@@ -44,7 +44,7 @@ def draw_top_view(
         cv2.putText(canvas, f"{ring * _RING:.0f} m", place, _FONT, 0.4, (130, 110, 100), 1)
     names = detections.names
     for index, corners in enumerate(detections.corners()):
-        color = class_color(int(detections.class_indices[index]))
+        color = class_color(names[index])
         outline = _to_pixels(corners[:4], scale, side, clip=False)
         cv2.polylines(canvas, [outline], True, color, 2, cv2.LINE_AA)
         front = _to_pixels(corners[[0, 3]].mean(axis=0, keepdims=True), scale, side, clip=False)[0]
@@ -64,7 +64,7 @@ def draw_projected(image: Image, detections: Detections3D, camera: CameraModel, 
     for index in np.flatnonzero(whole).tolist():
         if not camera.inside(pixels[index]).any():
             continue
-        color = class_color(int(detections.class_indices[index]))
+        color = class_color(detections.names[index])
         ends = np.round(np.clip(pixels[index], -30_000, 30_000)).astype(int)
         for first, second in _EDGES:
             cv2.line(canvas, ends[first].tolist(), ends[second].tolist(), color, 1, cv2.LINE_AA)
