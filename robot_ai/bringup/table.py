@@ -64,6 +64,8 @@ EXECUTABLES = {
             {
                 "points": "PointCloud2 topic to listen to, such as /velodyne_points",
                 "scan": "LaserScan topic, for input:=scan",
+                "twist": "TwistStamped topic of the lidar's motion, for deskew:=twist",
+                "odom": "Odometry topic of the robot's motion, for deskew:=odom",
             },
         ),
         Executable(
@@ -112,6 +114,8 @@ TOPICS = {
     "camera_info": Topic("camera/camera_info", "the camera's calibration"),
     "points": Topic("lidar/points", "the lidar's clouds"),
     "scan": Topic("scan", "a planar lidar's scans, for lidar.input:=scan"),
+    "twist": Topic("twist", "the lidar's own motion, for lidar.deskew:=twist"),
+    "odom": Topic("odom", "the robot's odometry, for lidar.deskew:=odom"),
     "cmd_vel": Topic("cmd_vel", "velocity commands from whoever drives"),
     "motors": Topic("cmd_vel", "what the simulated robot's motors obey"),
     "detections_2d": Topic("camera/detections", "where the camera's detections meet the lidar's"),
@@ -199,6 +203,8 @@ LIDAR = Member(
     {
         "points": "points",
         "scan": "scan",
+        "twist": "twist",
+        "odom": "odom",
         "detections": "detections_3d",
         "detections/markers": "lidar/detections/markers",
         "label_info": "lidar/label_info",

@@ -214,7 +214,7 @@ def _live(args: argparse.Namespace) -> dict[str, Any]:
         while time.monotonic() < deadline:
             rclpy.spin_once(node, timeout_sec=0.05)
     finally:
-        transforms.close()
+        transforms.destroy()
         node.destroy_node()
         rclpy.try_shutdown()
     return {f"camera {name}".strip(): scorer for name, scorer in scores.by_detector.items()} | {"fused": scores.space}

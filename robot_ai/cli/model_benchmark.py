@@ -13,7 +13,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", default="0", metavar="N,N", help="thread counts; 0 is the framework's default (0)")
     parser.add_argument("--seconds", type=float, default=5.0, help="how long each case is measured (5)")
     parser.add_argument(
-        "--photo", type=Path, help="the image to detect in, resized to 640x480 (one inside a PyPI wheel)"
+        "--sample",
+        "--photo",
+        type=Path,
+        metavar="FILE",
+        help="the image to detect in, resized to 640x480 (one inside a PyPI wheel); for a lidar's model, the cloud "
+        "(a simulated one)",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every pass of every case")
     parser.add_argument("--plot", type=Path, metavar="FILE.png", help="write a plot")
@@ -28,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     keys = [key.strip() for key in args.artifacts.split(",") if key.strip()]
     benchmark_page.check_outputs(args.plot, args.tensorboard)
     request = BenchmarkRequest(
-        args.model, keys, parse_threads(args.threads), args.seconds, args.photo, args.tensorboard
+        args.model, keys, parse_threads(args.threads), args.seconds, args.sample, args.tensorboard
     )
     report = run_benchmark(request, lambda line: print(line, flush=True))
     print(f"\n{benchmark_page.table(report)}")

@@ -19,9 +19,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--output", type=Path, help="the new card's directory (out/models/NAME)")
     parser.add_argument(
-        "--representative", type=Path, metavar="DIR", help="photos for int8's calibration (those inside PyPI wheels)"
+        "--representative",
+        type=Path,
+        metavar="DIR",
+        help="photos for int8's calibration (those inside PyPI wheels); for a lidar's model, clouds (simulated ones)",
     )
-    parser.add_argument("--calibration-images", type=int, default=100, help="views of these photos to use (100)")
+    parser.add_argument("--calibration-images", type=int, default=100, help="views of these to use (100)")
 
 
 def run(args: argparse.Namespace) -> int:

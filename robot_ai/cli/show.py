@@ -12,7 +12,7 @@ from robot_ai.backends.loading import BackendChoice
 from robot_ai.lidar.cluster_detector import ClusterSettings
 from robot_ai.lidar.drawing import draw_projected, draw_top_view
 from robot_ai.lidar.files import read_points
-from robot_ai.pipeline.cloud_detector import CLUSTER, METHODS, load_cloud_model
+from robot_ai.pipeline.cloud_detector import AUTO, CLUSTER, METHODS, load_cloud_model
 from robot_ai.training.kitti import KittiDataSet
 
 
@@ -24,7 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reach", type=float, default=40.0, help="meters shown around the sensor (40)")
     parser.add_argument("--method", choices=METHODS, default=CLUSTER, help="cluster, or the learned one (cluster)")
     parser.add_argument("--model", default="pillarnet", help="of method pillars: a name in models/ or a directory")
-    parser.add_argument("--backend", default="pytorch", help="of method pillars: what runs the model (pytorch)")
+    parser.add_argument(
+        "--backend", default=AUTO, help="of method pillars: what runs the model (the quickest that is installed)"
+    )
     parser.add_argument("--score", type=float, help="lowest score shown (the method's own)")
     parser.add_argument(
         "--kitti", action="store_true", help="draw into the camera's image too: FILE lies in KITTI's velodyne/ folder"

@@ -56,7 +56,8 @@ def _train_lidar(args: argparse.Namespace) -> int:
     given = {f.name: getattr(args, f.name) for f in fields(TrainingSettings) if hasattr(args, f.name)}
     settings = TrainingSettings(**given)
     log, close = open_logs(args.output / "logs")
-    training = Training(settings, args.output, args.scenes_folder or args.output / "scenes", say, log)
+    scenes = args.scenes_folder or args.output / "scenes"
+    training = Training(settings, args.output, scenes, say, log, command=_command(args))
     if args.resume:
         training.resume()
     say(f"{describe(settings)}; from step {training.step}; TensorBoard: tensorboard --logdir {args.output / 'logs'}")
@@ -66,7 +67,7 @@ def _train_lidar(args: argparse.Namespace) -> int:
     finally:
         close()
     model = args.output / MODEL
-    training.write_model(model, _command(args))
+    training.write_model(model)
     say(f"step {training.step}: validation in {args.output / CURVE}, the model in {model}")
     if training.step < settings.steps:
         say("interrupted; the same command with --resume goes on from here")
@@ -75,7 +76,7 @@ def _train_lidar(args: argparse.Namespace) -> int:
 
 
 def _command(args: argparse.Namespace) -> str:
-    """The command that a run began with, as far as it decides the weights."""
-    names = ("steps", "batch", "scenes", "window", "rate", "seed")
+    """The command, as far as it decides the weights: threads decide in which order numbers are added."""
+    names = ("steps", "batch", "scenes", "window", "rate", "seed", "threads")
     given = " ".join(f"--{name} {getattr(args, name)}" for name in names)
     return f"robot_ai train lidar {given}{'' if args.half else ' --full'}"

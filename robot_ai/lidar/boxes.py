@@ -6,10 +6,13 @@ fitting for vehicle detection using laser scanners, IV 2017), all clusters and a
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from robot_ai.lidar.order import picked, stable_order
 
 Points = NDArray[np.float32]
 Floats = NDArray[np.float32]
@@ -19,6 +22,8 @@ _HEADINGS = 45
 _ON_EDGE = 0.05
 # More points than this do not make a heading better.
 _SAMPLE = 128
+# Headings are tried for about as many points at once: their distances stay in the processor's cache.
+_PORTION = 512
 
 
 @dataclass(frozen=True)
@@ -31,11 +36,11 @@ class Groups:
 
     @classmethod
     def of(cls, points: Points, labels: NDArray[np.integer]) -> Groups:
-        """Sorts points (N, 3) by their labels (N,); clusters keep the order of their labels."""
-        order = np.argsort(labels, kind="stable")
+        """Sorts points (N, 3) by their labels (N,), none negative; clusters keep the order of their labels."""
+        order = stable_order(labels)
         ordered = labels[order]
         first = np.flatnonzero(np.diff(ordered, prepend=ordered[0] - 1)) if len(order) else np.empty(0, np.int64)
-        return cls(points[order], first, np.diff(first, append=len(order)))
+        return cls(points.take(order, axis=0), first, np.diff(first, append=len(order)))
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -44,7 +49,17 @@ class Groups:
         """The clusters that the mask picks."""
         kept = np.repeat(which, self.counts)
         counts = self.counts[which]
-        return Groups(self.points[kept], np.cumsum(counts) - counts, counts)
+        return Groups(picked(self.points, kept), np.cumsum(counts) - counts, counts)
+
+    def portions(self, least: int) -> Iterator[Groups]:
+        """The clusters in their order, in portions of `least` points or a cluster more."""
+        ends = self.starts + self.counts
+        first = 0
+        while first < len(self):
+            last = int(np.searchsorted(ends, self.starts[first] + least)) + 1
+            begin, end = self.starts[first], ends[min(last, len(self)) - 1]
+            yield Groups(self.points[begin:end], self.starts[first:last] - begin, self.counts[first:last])
+            first = last
 
     def minimum(self, values: Floats) -> Floats:
         """Per cluster, the least of values (N, ...) that belong to the points."""
@@ -60,7 +75,7 @@ class Groups:
         place = np.arange(len(self.points)) - np.repeat(self.starts, self.counts)
         kept = place % np.repeat(step, self.counts) == 0
         counts = -(-self.counts // step)
-        return Groups(self.points[kept], np.cumsum(counts) - counts, counts)
+        return Groups(picked(self.points, kept), np.cumsum(counts) - counts, counts)
 
 
 @dataclass(frozen=True)
@@ -82,7 +97,7 @@ def fit_boxes(groups: Groups) -> OrientedBoxes:
         none = np.empty((0, 3), np.float32)
         return OrientedBoxes(none, none, none[:, 0], none[:, 0])
     sample = groups.thinned(_SAMPLE)
-    yaws = _headings(sample)
+    yaws = np.concatenate([_headings(some) for some in sample.portions(_PORTION)])
     local = _along_boxes(groups, yaws)
     low, high = groups.minimum(local), groups.maximum(local)
     some, counts = _along_boxes(sample, yaws), sample.counts

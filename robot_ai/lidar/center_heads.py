@@ -123,9 +123,11 @@ def ground_below(boxes: Detections3D, pillars: Pillars) -> tuple[Floats, NDArray
     """z of the ground of the pillar nearest to each box (N,), and whether something stands within the box's reach."""
     if not len(boxes) or not len(pillars.places):
         return np.zeros(len(boxes), np.float32), np.zeros(len(boxes), np.bool_)
-    gaps = np.linalg.norm(boxes.centers[:, None, :2] - pillars.places[None], axis=-1)
+    # Of thousands of pillars: coordinate by coordinate, and squared, is a third of the time.
+    x, y = (boxes.centers[:, axis, None] - pillars.places[:, axis] for axis in (0, 1))
+    gaps = x * x + y * y
     reach = np.maximum(_LEAST_REACH, np.linalg.norm(boxes.sizes[:, :2], axis=1) / 2)
-    stands: NDArray[np.bool_] = (gaps <= reach[:, None]) @ pillars.counts > 0
+    stands: NDArray[np.bool_] = (gaps[:, pillars.counts > 0] <= (reach * reach)[:, None]).any(axis=1)
     return pillars.ground[gaps.argmin(axis=1)], stands
 
 

@@ -21,6 +21,7 @@ from robot_ai.lidar.errors import (
     CloudSizeError,
     CloudStepError,
 )
+from robot_ai.lidar.order import picked
 
 Points = NDArray[np.float32]
 Buffer = bytes | bytearray | memoryview
@@ -154,4 +155,4 @@ def xyz_and_kept(view: NDArray[np.void]) -> tuple[Points, NDArray[np.bool_] | sl
     finite[doubtful] = np.isfinite(xyz[doubtful]).all(axis=1)
     if not finite.any():
         raise CloudNotFiniteError(f"not one of the cloud's {len(xyz)} points has finite coordinates")
-    return xyz[finite], finite
+    return picked(xyz, finite), finite

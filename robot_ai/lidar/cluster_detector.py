@@ -14,6 +14,7 @@ from robot_ai.lidar.clusters import cluster, shrink
 from robot_ai.lidar.detections import LABELS, Detections3D
 from robot_ai.lidar.filters import Points, Region, voxelize, within_range
 from robot_ai.lidar.ground import GroundSettings, height_above_ground
+from robot_ai.lidar.order import picked
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class ClusterDetector:
         watch.lap("crop")
         above = ground_of(points, settings)
         standing = (above > settings.ground_clearance) & (above < settings.max_height)
-        points, above = points[standing], above[standing]
+        points, above = picked(points, standing), above[standing]
         watch.lap("ground")
         groups = group(points, above, settings)
         watch.lap("cluster")
@@ -105,7 +106,7 @@ def crop(points: Points, settings: ClusterSettings, origin: NDArray[np.floating]
         kept &= settings.region.contains(points)
     if settings.robot is not None:
         kept &= ~settings.robot.contains(points)
-    return local[kept]
+    return picked(local, kept)
 
 
 def ground_of(points: Points, settings: ClusterSettings) -> NDArray[np.float32]:
@@ -126,7 +127,7 @@ def group(points: Points, above: NDArray[np.float32], settings: ClusterSettings)
     labels = cluster(voxels.points, settings.tolerance)[voxels.of_point]
     # Dropped before the sort: most of a thinned-out cloud is single leaves and specks.
     large = np.bincount(labels)[labels] >= settings.min_points
-    return Groups.of(heights[large], labels[large])
+    return Groups.of(picked(heights, large), labels[large])
 
 
 def describe(groups: Groups, settings: ClusterSettings, classes: tuple[str, ...]) -> Detections3D:

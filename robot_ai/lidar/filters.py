@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robot_ai.lidar.errors import RegionError
+from robot_ai.lidar.order import stable_order
 
 Points = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -85,11 +86,13 @@ def voxelize(points: Points, edge: float) -> Voxels:
     """Thins points (N, 3), N > 0, with cubes of `edge` meters aligned to the origin; the order of points has no effect
     beyond rounding.
     """
-    cells = np.floor(points * np.float32(1 / edge)).astype(np.int64)
-    cells -= cells.min(axis=0)
-    shape = cells.max(axis=0) + 1
-    keys = (cells[:, 0] * shape[1] + cells[:, 1]) * shape[2] + cells[:, 2]
-    order = np.argsort(keys, kind="stable")
+    keys = np.zeros(len(points), np.int64)
+    for axis in range(3):
+        cells = np.floor(points[:, axis] * np.float32(1 / edge)).astype(np.int64)
+        cells -= cells.min()
+        keys *= int(cells.max()) + 1
+        keys += cells
+    order = stable_order(keys)
     ordered = keys[order]
     first = np.empty(len(keys), np.bool_)
     first[0] = True
@@ -98,5 +101,5 @@ def voxelize(points: Points, edge: float) -> Voxels:
     counts = np.diff(starts, append=len(keys))
     of_point = np.empty(len(keys), np.int64)
     of_point[order] = np.cumsum(first) - 1
-    sums = np.add.reduceat(points[order].astype(np.float64), starts, axis=0)
-    return Voxels((sums / counts[:, None]).astype(np.float32), of_point)
+    means = np.stack([np.bincount(of_point, points[:, axis]) / counts for axis in range(3)], axis=1)
+    return Voxels(means.astype(np.float32), of_point)

@@ -64,7 +64,8 @@ def height_above_ground(points: Points, settings: GroundSettings) -> NDArray[np.
         plane,
         settings,
     )
-    ground = heights.ravel()[cells] + slopes.ravel()[cells] * (radii - distances.ravel()[cells])
+    at_middle = (heights - slopes * distances).ravel()
+    ground = at_middle[cells] + slopes.ravel()[cells] * radii
     above: NDArray[np.float32] = (points[:, 2] - ground).astype(np.float32)
     return above
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +16,8 @@ from robot_ai.lidar.cluster_detector import CloudResult, ClusterSettings, Watch,
 from robot_ai.lidar.detections import LABELS, Detections3D
 from robot_ai.lidar.errors import PillarModelError
 from robot_ai.lidar.filters import Points
-from robot_ai.lidar.pillars import CHANNELS, PillarGrid, encode
+from robot_ai.lidar.order import picked
+from robot_ai.lidar.pillars import CHANNELS, PillarGrid, Pillars, encode
 from robot_ai.models.artifacts import backend_of
 from robot_ai.models.card import ModelCard
 
@@ -48,6 +51,21 @@ class PillarDetector(LoadedModel):
         """The lowest score where the settings say none: the card's."""
         return self.card.thresholds.confidence
 
+    @property
+    def grid(self) -> PillarGrid:
+        """The square of pillars that the network sees."""
+        return self._heads.heads.grid
+
+    def infer(self, pillars: Pillars) -> Mapping[str, NDArray[Any]]:
+        """The network's outputs, with a batch of one; valid until the next call. Raises InferenceError."""
+        features = pillars.features.transpose(1, 2, 0) if self._heads.is_nhwc else pillars.features
+        return self._backend.infer({self._heads.input: np.ascontiguousarray(features[None])})
+
+    def decode(self, outputs: Mapping[str, NDArray[Any]], pillars: Pillars, score: float | None = None) -> Detections3D:
+        """What the network says of the pillars, by `score` or the card's own. Raises CenterHeadsError for NaN."""
+        least = self.default_score if score is None else score
+        return self._heads.heads.decode(outputs, 0, least, pillars)
+
     def detect(
         self, points: Points, settings: ClusterSettings, origin: NDArray[np.floating] | None = None
     ) -> CloudResult:
@@ -61,13 +79,11 @@ class PillarDetector(LoadedModel):
         watch.lap("crop")
         above = ground_of(local, settings)
         watch.lap("ground")
-        pillars = encode(local, above, self._heads.heads.grid)
+        pillars = encode(local, above, self.grid)
         watch.lap("encode")
-        features = pillars.features.transpose(1, 2, 0) if self._heads.is_nhwc else pillars.features
-        outputs = self._backend.infer({self._heads.input: np.ascontiguousarray(features[None])})
+        outputs = self.infer(pillars)
         watch.lap("forward")
-        score = self.default_score if settings.score is None else settings.score
-        learned = self._heads.heads.decode(outputs, 0, score, pillars)
+        learned = self.decode(outputs, pillars, settings.score)
         watch.lap("decode")
         obstacles = self._obstacles(local, above, learned, settings)
         watch.lap("obstacles")
@@ -81,9 +97,9 @@ class PillarDetector(LoadedModel):
         if settings.classes and "obstacle" not in settings.classes:
             return Detections3D.empty()
         standing = (above > settings.ground_clearance) & (above < settings.max_height)
-        points, above = points[standing], above[standing]
+        points, above = picked(points, standing), above[standing]
         unexplained = ~_explained(points, learned)
-        anything = describe(group(points[unexplained], above[unexplained], settings), settings, classes=())
+        anything = describe(group(picked(points, unexplained), above[unexplained], settings), settings, classes=())
         count = len(anything)
         return Detections3D(
             anything.centers,
@@ -127,14 +143,16 @@ def _heads_of(card: ModelCard, backend: str) -> _Heads:
 def _explained(points: Points, boxes: Detections3D) -> NDArray[np.bool_]:
     """(N,): whether points lie in a box or close beside it, at any height."""
     inside = np.zeros(len(points), np.bool_)
+    # By their x, so that a box is compared with the points in its band alone.
+    order = np.argsort(points[:, 0])
+    x, y = points[order, 0], points[order, 1]
     for center, size, yaw in zip(boxes.centers, boxes.sizes, boxes.yaws.tolist(), strict=True):
         half = size[:2] / 2 + np.float32(_MARGIN)
-        # The square around the turned box first: most points are far away.
-        near = np.flatnonzero((np.abs(points[:, :2] - center[:2]) <= half.sum()).all(axis=1))
-        offsets = points[near, :2] - center[:2]
+        band = slice(*np.searchsorted(x, (center[0] - half.sum(), center[0] + half.sum())))
+        ahead, aside = x[band] - center[0], y[band] - center[1]
         cos, sin = np.float32(np.cos(yaw)), np.float32(np.sin(yaw))
-        along, across = offsets[:, 0] * cos + offsets[:, 1] * sin, offsets[:, 1] * cos - offsets[:, 0] * sin
-        inside[near[(np.abs(along) <= half[0]) & (np.abs(across) <= half[1])]] = True
+        along, across = ahead * cos + aside * sin, aside * cos - ahead * sin
+        inside[order[band][(np.abs(along) <= half[0]) & (np.abs(across) <= half[1])]] = True
     return inside
 
 

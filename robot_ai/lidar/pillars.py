@@ -23,7 +23,10 @@ _SCALE_OF_HEIGHTS = np.float32(1 / 3.0)
 _FULL = 16
 _FILLING = (np.log1p(np.arange(_FULL + 1)) / np.log1p(_FULL)).astype(np.float32)
 
-CHANNELS = len(LAYERS) - 1 + 6
+_LAYERS = len(LAYERS) - 1
+# Channels that say what is in a pillar; those that follow say where it is.
+_VARYING = _LAYERS + 3
+CHANNELS = _VARYING + 3
 """Layers, highest point, mean place within the pillar (x, y), and the pillar's own distance and direction (x, y)."""
 
 
@@ -46,8 +49,9 @@ class PillarGrid:
 
 @dataclass(frozen=True)
 class Pillars:
-    """features: (CHANNELS, side, side) float32. places: (P, 2) float32, the middle of each pillar that holds points,
-    in meters; ground: (P,) float32, z of the ground under it; counts: (P,) points that stand on it.
+    """features: (CHANNELS, side, side) float32, a pillar's channels side by side in memory. places: (P, 2) float32, the
+    middle of each pillar that holds points, in meters; ground: (P,) float32, z of the ground under it; counts: (P,)
+    points that stand on it.
     """
 
     features: Floats
@@ -60,45 +64,52 @@ def encode(points: Points, above: Floats, grid: PillarGrid) -> Pillars:
     """Describes points (N, 3) around the lidar, `above` (N,) meters over the ground; order has no effect beyond
     rounding.
     """
-    side, cells = grid.side, grid.side * grid.side
-    at = (points[:, :2] + np.float32(grid.reach)) * np.float32(1 / grid.cell)
-    inside = (at >= 0).all(axis=1) & (at < side).all(axis=1) & (above > LAYERS[0]) & (above < LAYERS[-1])
-    at, height, z = at[inside], above[inside], points[inside, 2]
-    corner = at.astype(np.int32)
-    pillar = corner[:, 1] * side + corner[:, 0]
-    layer = np.searchsorted(LAYERS, height, side="right") - 1
-    filled = np.bincount(layer * cells + pillar, minlength=(len(LAYERS) - 1) * cells)
-
-    features = np.zeros((CHANNELS, cells), np.float32)
-    layers = len(LAYERS) - 1
-    features[:layers] = _FILLING[np.minimum(filled, _FULL)].reshape(layers, cells)
-    stands = layer > 0
-    over = pillar[stands]
-    counts = np.bincount(over, minlength=cells)
-    np.maximum.at(features[layers], over, height[stands] * _SCALE_OF_HEIGHTS)
-    within = at[stands] - corner[stands] - np.float32(0.5)
-    for axis in (0, 1):
-        sums = np.bincount(over, within[:, axis], minlength=cells)
-        features[layers + 1 + axis] = sums / np.maximum(counts, 1)
-    picture = features.reshape(CHANNELS, side, side)
-    picture[layers + 3 :] = _surroundings(side)
-
-    everything = np.bincount(pillar, minlength=cells)
-    ground = np.bincount(pillar, z - height, minlength=cells)
+    side, half, scale = grid.side, np.float32(grid.reach), np.float32(1 / grid.cell)
+    x, y = (points[:, 0] + half) * scale, (points[:, 1] + half) * scale
+    inside = (x >= 0) & (x < side) & (y >= 0) & (y < side) & (above > LAYERS[0]) & (above < LAYERS[-1])
+    x, y, height, z = x[inside], y[inside], above[inside], points[inside, 2]
+    column, row = x.astype(np.int32), y.astype(np.int32)
+    pillar = row * side + column
+    everything = np.bincount(pillar, minlength=side * side)
     held = np.flatnonzero(everything)
-    places = (np.stack([held % side, held // side], axis=1) + 0.5) * grid.cell - grid.reach
+    # From here on only the pillars that hold something, by their place in `held`.
+    places = np.empty(side * side, np.int32)
+    places[held] = np.arange(len(held))
+    place = places[pillar]
+    described = np.zeros((len(held), _VARYING), np.float32)
+    layer = np.searchsorted(LAYERS, height, side="right") - 1
+    filled = np.bincount(place * _LAYERS + layer, minlength=len(held) * _LAYERS)
+    described[:, :_LAYERS] = _FILLING[np.minimum(filled, _FULL)].reshape(-1, _LAYERS)
+    stands = layer > 0
+    over = place[stands]
+    counts = np.bincount(over, minlength=len(held))
+    highest = np.zeros(len(held), np.float32)
+    np.maximum.at(highest, over, height[stands] * _SCALE_OF_HEIGHTS)
+    described[:, _LAYERS] = highest
+    for channel, offset in ((1, x - column), (2, y - row)):
+        sums = np.bincount(over, offset[stands] - np.float32(0.5), minlength=len(held))
+        described[:, _LAYERS + channel] = sums / np.maximum(counts, 1)
+    picture = _empty(side).copy()
+    picture[held, :_VARYING] = described
+
+    ground = np.bincount(place, z - height, minlength=len(held)) / everything[held]
+    middles = (np.stack([held % side, held // side], axis=1) + 0.5) * grid.cell - grid.reach
     return Pillars(
-        picture,
-        places.astype(np.float32),
-        (ground[held] / everything[held]).astype(np.float32),
-        counts[held],
+        picture.reshape(side, side, CHANNELS).transpose(2, 0, 1),
+        middles.astype(np.float32),
+        ground.astype(np.float32),
+        counts,
     )
 
 
 @lru_cache(maxsize=4)
-def _surroundings(side: int) -> Floats:
-    """(3, side, side): distance in halves of the square's side, and direction x, y, of each pillar."""
+def _empty(side: int) -> Floats:
+    """(side * side, CHANNELS): pillars that hold nothing. The last three channels are each one's distance, in halves of
+    the square's side, and direction x, y.
+    """
     middle = (np.arange(side, dtype=np.float32) + np.float32(0.5)) * np.float32(2 / side) - np.float32(1)
     x, y = np.meshgrid(middle, middle)
     distance = np.hypot(x, y)
-    return np.stack([distance, x / distance, y / distance])
+    picture = np.zeros((side * side, CHANNELS), np.float32)
+    picture[:, _VARYING:] = np.stack([distance, x / distance, y / distance], axis=-1).reshape(-1, 3)
+    return picture

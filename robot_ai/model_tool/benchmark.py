@@ -17,7 +17,7 @@ from robot_ai.model_tool.benchmark_case import Case, Measurement
 from robot_ai.model_tool.export.errors import ModelToolError, PhotosError
 from robot_ai.model_tool.photos import sample_photos
 from robot_ai.model_tool.verify import why_not
-from robot_ai.models.card import ModelCard
+from robot_ai.models.card import LIDAR_TASK, ModelCard
 from robot_ai.models.find import find_model
 
 CASE_TIMEOUT = 600.0  # seconds; a framework that hangs must not hold the others up
@@ -81,7 +81,8 @@ def parse_threads(text: str) -> list[int]:
 
 @dataclass(frozen=True)
 class BenchmarkRequest:
-    """What to measure. keys: artifacts, none for all. seconds: per case. photo: to detect in, None for a sample.
+    """What to measure. keys: artifacts, none for all. seconds: per case. sample: the photo, or for a lidar's model the
+    cloud, to detect in; None for one that is at hand.
 
     profile: a directory into which frameworks write a profile, one folder per case.
     """
@@ -90,7 +91,7 @@ class BenchmarkRequest:
     keys: Sequence[str] = ()
     threads: Sequence[int] = (0,)
     seconds: float = 5.0
-    photo: Path | None = None
+    sample: Path | None = None
     profile: Path | None = None
 
 
@@ -109,12 +110,12 @@ def run_benchmark(request: BenchmarkRequest, say: Callable[[str], None]) -> Benc
     for key in wanted:
         if reason := why_not(key, backends):
             not_run[key] = reason
-    photo = request.photo or _sample_photo()
+    sample = request.sample or (None if card.task == LIDAR_TASK else _sample_photo())
     planned = [(key, count) for key in wanted if key not in not_run for count in request.threads]
     for number, (key, count) in enumerate(planned, 1):
         say(f"[{number}/{len(planned)}] {key}, {_threads(count)} …")
         folder = str(request.profile / run_name(key, count)) if request.profile else ""
-        case = Case(str(directory), key, count, request.seconds, str(photo or ""), folder)
+        case = Case(str(directory), key, count, request.seconds, str(sample or ""), folder)
         cases.append(_measure_apart(case))
         say(f"      {_told(cases[-1])}")
     if all(case.fault for case in cases):

@@ -11,7 +11,7 @@ import json
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -19,26 +19,35 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from robot_ai.backends.loading import BackendChoice
+from robot_ai.backends.loading import BackendChoice, LoadedModel
 from robot_ai.errors import RobotAIError
+from robot_ai.lidar.cluster_detector import ClusterSettings
+from robot_ai.lidar.files import read_points
+from robot_ai.lidar.pillar_detector import PillarDetector
+from robot_ai.model_tool.clouds import sample_cloud
 from robot_ai.models.artifacts import backend_of
+from robot_ai.models.card import LIDAR_TASK, ModelCard
 from robot_ai.pipeline.image_detector import DetectionSettings, ImageDetector
 
 WARM_UP_PASSES = 5
 LEAST_PASSES = 10
 PROFILED_PASSES = 5
 IMAGE_SIZE = (640, 480)  # width, height: what most cameras of small robots give
+Pass = Callable[[], dict[str, float]]
+"""Detects once; the seconds of each stage."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """What is measured. photo: a file, resized to 640x480; empty for a drawn one. profile: a directory, or empty."""
+    """What is measured. sample: an image's file, resized to 640x480, or a cloud's for a lidar's model; empty for a
+    drawn image, or a simulated cloud. profile: a directory, or empty.
+    """
 
     model: str
     key: str
     threads: int
     seconds: float
-    photo: str = ""
+    sample: str = ""
     profile: str = ""
 
 
@@ -76,24 +85,24 @@ class Measurement:
 
 def measure(case: Case) -> Measurement:
     """Loads the artifact and runs it for `case.seconds`. Raises what loading and inference raise."""
-    image = _image(case.photo)
+    load = _of_clouds if ModelCard.load(case.model, backends=()).task == LIDAR_TASK else _of_images
+    make = load(case)
     before = _resident_mib()
     started = time.perf_counter()
-    detector = ImageDetector.load(BackendChoice(case.model, case.key, threads=case.threads))
+    detector, detect = make()
     load_seconds = time.perf_counter() - started
     forward: list[float] = []
     end_to_end: list[float] = []
-    settings = DetectionSettings()
     for _ in range(WARM_UP_PASSES):
-        detector.detect([image], settings)
+        detect()
     cpu, started = time.process_time(), time.perf_counter()
     while len(forward) < LEAST_PASSES or time.perf_counter() - started < case.seconds:
-        durations = detector.detect([image], settings).durations
+        durations = detect()
         forward.append(durations["forward"] * 1e3)
         end_to_end.append(sum(durations.values()) * 1e3)
     cpu = time.process_time() - cpu
     memory = _resident_mib() - before
-    profile = _profile(detector, image, case) if case.profile else ""
+    profile = _profile(detect, case) if case.profile else ""
     result = Measurement(
         case.key,
         case.threads,
@@ -109,6 +118,32 @@ def measure(case: Case) -> Measurement:
     )
     detector.close()
     return result
+
+
+def _of_images(case: Case) -> Callable[[], tuple[LoadedModel, Pass]]:
+    """What loads a model for images, once the image is read; a pass is the whole way from image to boxes."""
+    image = _image(case.sample)
+
+    def load() -> tuple[LoadedModel, Pass]:
+        detector = ImageDetector.load(_choice(case))
+        return detector, lambda: detector.detect([image], DetectionSettings()).durations
+
+    return load
+
+
+def _of_clouds(case: Case) -> Callable[[], tuple[LoadedModel, Pass]]:
+    """As `_of_images`, of a model for lidar clouds; obstacles included."""
+    points = read_points(Path(case.sample)) if case.sample else sample_cloud()
+
+    def load() -> tuple[LoadedModel, Pass]:
+        detector = PillarDetector.load(_choice(case))
+        return detector, lambda: detector.detect(points, ClusterSettings()).durations
+
+    return load
+
+
+def _choice(case: Case) -> BackendChoice:
+    return BackendChoice(case.model, case.key, threads=case.threads)
 
 
 def _image(photo: str) -> NDArray[np.uint8]:
@@ -130,7 +165,7 @@ def _resident_mib() -> float:
     return pages * resource.getpagesize() / 2**20
 
 
-def _profile(detector: ImageDetector, image: NDArray[np.uint8], case: Case) -> str:
+def _profile(detect: Pass, case: Case) -> str:
     """Runs a few passes under the framework's own profiler; the name of the profiler, empty where there is none."""
     profilers = {"torch": _torch_profiler, "tensorflow": _tensorflow_profiler}
     module = {"pytorch": "torch", "tensorflow": "tensorflow"}.get(backend_of(case.key), "")
@@ -138,7 +173,7 @@ def _profile(detector: ImageDetector, image: NDArray[np.uint8], case: Case) -> s
         return ""
     with profilers[module](case.profile):
         for _ in range(PROFILED_PASSES):
-            detector.detect([image], DetectionSettings())
+            detect()
     return module
 
 

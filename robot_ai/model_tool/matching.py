@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
+from robot_ai.lidar.detections import Detections3D, ground_plan_iou
 from robot_ai.perception.boxes import intersection_over_union
 from robot_ai.perception.detections import Detections
 
+Found = TypeVar("Found", Detections, Detections3D)
+Overlaps = Callable[[Found, Found], NDArray[np.floating]]
+
+
 # Boxes that overlap less are two things, not one seen twice; COCO's own least overlap for a match.
 SAME_THING = 0.5
+
+
+def overlaps_in_image(one: Detections, other: Detections) -> NDArray[np.floating]:
+    """(N, M): IoU of boxes in an image."""
+    return intersection_over_union(one.xyxy, other.xyxy)
+
+
+def overlaps_from_above(one: Detections3D, other: Detections3D) -> NDArray[np.floating]:
+    """(N, M): IoU of boxes in a cloud, seen from above."""
+    return ground_plan_iou(one, other)
 
 
 @dataclass(frozen=True)
@@ -37,9 +54,13 @@ class Agreement:
 
 
 def match(
-    expected: Sequence[Detections], given: Sequence[Detections], threshold: float, near_threshold: float
+    expected: Sequence[Found],
+    given: Sequence[Found],
+    threshold: float,
+    near_threshold: float,
+    overlaps_of: Overlaps[Found],
 ) -> Agreement:
-    """Pairs the boxes of each photo within a class, best overlap first.
+    """Pairs the boxes of each photo or cloud within a class, best overlap first. `overlaps_of` gives IoUs (N, M).
 
     A box whose score is less than `near_threshold` above the `threshold` of detection may lack a partner: the other
     model's score may lie just below.
@@ -48,7 +69,7 @@ def match(
     scores: list[float] = []
     alone = 0
     for one, other in zip(expected, given, strict=True):
-        pairs = _pairs(one, other)
+        pairs = _pairs(one, other, overlaps_of)
         overlaps += [overlap for _, _, overlap in pairs]
         scores += [abs(float(one.scores[first] - other.scores[second])) for first, second, _ in pairs]
         for detections, taken in ((one, {pair[0] for pair in pairs}), (other, {pair[1] for pair in pairs})):
@@ -58,8 +79,8 @@ def match(
     return Agreement(len(overlaps), exact, alone, min(overlaps, default=1.0), max(scores, default=0.0))
 
 
-def _pairs(one: Detections, other: Detections) -> list[tuple[int, int, float]]:
-    overlaps = intersection_over_union(one.xyxy, other.xyxy)
+def _pairs(one: Found, other: Found, overlaps_of: Overlaps[Found]) -> list[tuple[int, int, float]]:
+    overlaps = overlaps_of(one, other)
     overlaps[one.class_indices[:, np.newaxis] != other.class_indices] = 0
     pairs = []
     while overlaps.size and overlaps.max() >= SAME_THING:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +12,10 @@ from numpy.typing import NDArray
 from robot_ai.backends.errors import BackendError, MissingFrameworkError
 from robot_ai.backends.loading import BackendChoice
 from robot_ai.backends.registry import available
+from robot_ai.lidar.errors import CenterHeadsError
 from robot_ai.model_tool.export.errors import ModelToolError
-from robot_ai.model_tool.matching import Agreement, match
+from robot_ai.model_tool.matching import Agreement
+from robot_ai.model_tool.trials import Outcome, Trial
 from robot_ai.models.artifacts import Artifact, backend_of
 from robot_ai.models.card import ModelCard
 from robot_ai.models.comparison import Difference, differences
@@ -22,14 +23,8 @@ from robot_ai.models.errors import GoldenSampleError, ModelCardError
 from robot_ai.models.find import find_model
 from robot_ai.models.golden import tolerance_of
 from robot_ai.perception.decoders.errors import DecoderError
-from robot_ai.perception.detections import Detections
-from robot_ai.perception.preprocess import ImagePreprocessor
-from robot_ai.pipeline.image_detector import DetectionSettings, ImageDetector
-from robot_ai.training.coco import CocoDataSet
 
-Photo = tuple[str, NDArray[np.uint8]]
 Say = Callable[[str], None]
-SCORE_FLOOR = 0.05  # for average precision, as `robot_ai evaluate` has it
 
 
 @dataclass(frozen=True)
@@ -72,11 +67,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Report:
-    """All rows; the first that ran is the reference."""
+    """All rows; the first that ran is the reference. samples: what was compared on, such as `10 photos`."""
 
     model: str
     reference: str
-    photos: int
+    samples: str
     rows: list[Row]
 
     @property
@@ -89,25 +84,16 @@ class NothingToVerifyError(ModelToolError):
     """A card without any artifact that this machine can run."""
 
 
-@dataclass(frozen=True)
-class _Outcome:
-    """What one artifact gave for the photos."""
-
-    outputs: list[dict[str, NDArray[Any]]]
-    detections: list[Detections]
-
-
 class Verifier:
-    """Compares the artifacts of one card, each loaded, run and closed in turn."""
+    """Compares the artifacts of one card, each loaded, tried and closed in turn."""
 
-    def __init__(self, model: str, photos: Sequence[Photo], coco: Path | None, threads: int, say: Say) -> None:
+    def __init__(self, model: str, trial: Trial, threads: int, say: Say) -> None:
         self._directory = find_model(model)
         self._card = ModelCard.load(self._directory, backends=())
-        self._photos = [image for _, image in photos]
-        self._data = CocoDataSet(coco) if coco is not None else None
+        self._trial = trial
         self._threads = threads
         self._say = say
-        self._reference: tuple[Row, _Outcome] | None = None
+        self._reference: tuple[Row, Outcome] | None = None
 
     def run(self, keys: Sequence[str] = (), reference: str | None = None) -> Report:
         """Compares the artifacts `keys` (none: all) with `reference` (None: the first that runs).
@@ -132,12 +118,12 @@ class Verifier:
         if self._reference is None:
             reasons = "; ".join(f"{row.key}: {row.not_run or row.faults[0]}" for row in rows)
             raise NothingToVerifyError(f"{self._card.name}: no artifact can be run here ({reasons})")
-        return Report(self._card.name, self._reference[0].key, len(self._photos), rows)
+        return Report(self._card.name, self._reference[0].key, self._trial.samples, rows)
 
     def _fill(self, row: Row, named: bool) -> None:
         choice = BackendChoice(str(self._directory), row.key, "cpu", threads=self._threads)
         try:
-            detector = ImageDetector.load(choice)
+            model = self._trial.load(choice)
         except MissingFrameworkError as error:
             row.not_run = str(error)
             return
@@ -147,39 +133,26 @@ class Verifier:
             row.faults.append(str(error))
             return
         try:
-            outcome = self._outcome(detector)
-            if self._data is not None:
-                settings = DetectionSettings(confidence=SCORE_FLOOR)
-                precision = self._data.evaluate(lambda image: detector.detect([image], settings).detections[0])
-                row.average_precision, row.average_precision_50 = precision.ap, precision.ap50
-        except (BackendError, DecoderError) as error:
+            outcome = self._trial.run(model)
+        except (BackendError, DecoderError, CenterHeadsError) as error:
             row.faults.append(str(error))
             return
         finally:
-            detector.close()
+            model.close()
+        if outcome.precision is not None:
+            row.average_precision, row.average_precision_50 = outcome.precision.ap, outcome.precision.ap50
         if self._reference is None:
             self._reference = row, outcome
         self._judge(row, outcome)
 
-    def _outcome(self, detector: ImageDetector) -> _Outcome:
-        image = detector.card.image_for(backend_of(detector.backend_name))
-        preprocess = ImagePreprocessor(image)
-        outputs, detections = [], []
-        for photo in self._photos:
-            batch, _ = preprocess([photo])
-            given = detector.infer({image.name: batch})
-            outputs.append({name: np.array(array) for name, array in given.items()})
-            detections += detector.detect([photo], DetectionSettings()).detections
-        return _Outcome(outputs, detections)
-
-    def _judge(self, row: Row, outcome: _Outcome) -> None:
+    def _judge(self, row: Row, outcome: Outcome) -> None:
         assert self._reference is not None
         reference_row, reference = self._reference
         artifact = self._card.artifacts[row.key]
         limits = LIMITS[row.precision]
         row.tolerance = tolerance_of(artifact)
         row.tensors = _tensor_difference(self._card, reference.outputs, outcome.outputs, row.tolerance)
-        row.agreement = match(reference.detections, outcome.detections, self._card.thresholds.confidence, limits.score)
+        row.agreement = self._trial.agree(reference, outcome, self._card.thresholds.confidence, limits.score)
         row.faults += _faults(row, artifact, limits)
         if row.average_precision is not None and reference_row.average_precision is not None:
             lost = reference_row.average_precision - row.average_precision
@@ -203,7 +176,7 @@ def _tensor_difference(
     given: Sequence[dict[str, NDArray[Any]]],
     tolerance: float,
 ) -> Difference:
-    """Over all photos and outputs: the largest and mean difference, and the output with the largest relative one."""
+    """Over all samples and outputs: the largest and mean difference, and the output with the largest relative one."""
     found = [
         difference
         for one, other in zip(expected, given, strict=True)

@@ -11,7 +11,7 @@ _HEAD = ["artifact", "tensors max", "mean", "boxes", "IoU ≥ 0.99", "least IoU"
 def page(report: Report) -> str:
     """The table in Markdown, then a line for each fault and each artifact that was not run."""
     rows = [_HEAD, *(_cells(row, report.reference) for row in report.rows if row.tensors is not None)]
-    lines = [f"{report.model}, {report.photos} photos, beside {report.reference}", "", aligned(rows), ""]
+    lines = [f"{report.model}, {report.samples}, beside {report.reference}", "", aligned(rows), ""]
     lines += [f"{row.key}: {fault}" for row in report.rows for fault in row.faults]
     lines += [f"{row.key}: not run: {row.not_run}" for row in report.rows if row.not_run]
     ran = sum(not row.not_run for row in report.rows)

@@ -132,12 +132,9 @@ class DetectionFusion(SafeLifecycleNode):
         try:
             self.deactivate()
         finally:
-            publisher, self._publisher = self._publisher, None
-            if publisher is not None:
-                self.destroy_publisher(publisher)
-            transforms, self._transforms = self._transforms, None
-            if transforms is not None:
-                transforms.close()
+            parts = self._publisher, self._transforms
+            self._publisher = self._transforms = None
+            self.destroy_all(*parts)
 
     def _on_placed(self, message: Any) -> None:
         now = time.monotonic()

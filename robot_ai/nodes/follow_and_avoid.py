@@ -94,7 +94,7 @@ class FollowAndAvoidNode(SafeLifecycleNode):
                 self.destroy_publisher(publisher)
             transforms, self._transforms = self._transforms, None
             if transforms is not None:
-                transforms.close()
+                transforms.destroy()
 
     def _apply(self) -> None:
         if self._driver is not None:

@@ -106,16 +106,9 @@ class LidarDetector(SafeLifecycleNode):
         try:
             self.deactivate()
         finally:
-            port, self._port = self._port, None
-            if port is not None:
-                port.destroy()
-            motion, self._motion = self._motion, None
-            if motion is not None:
-                motion.destroy()
-            transforms, self._transforms = self._transforms, None
-            if transforms is not None:
-                transforms.close()
-            self._detector = None
+            parts = self._port, self._motion, self._transforms
+            self._port = self._motion = self._transforms = self._detector = None
+            self.destroy_all(*parts)
             self._model.release()
 
     def _gate(self) -> tuple[bool, float]:

@@ -12,7 +12,7 @@ from robot_ai.lidar.filters import Region
 from robot_ai.lidar.ground import GroundSettings
 from robot_ai.lidar.scan_detector import ScanSettings
 from robot_ai.nodes.model_parameters import ModelParameters
-from robot_ai.pipeline.cloud_detector import CLUSTER, METHODS, PILLARS, SweepSettings
+from robot_ai.pipeline.cloud_detector import AUTO, CLUSTER, METHODS, PILLARS, SweepSettings
 from robot_ai.ros.errors import ParameterError
 from robot_ai.ros.parameter_spec import parameter
 
@@ -23,6 +23,12 @@ _CLOUD, _SCAN = ClusterSettings(), ScanSettings()
 class LidarDetectorParameters(ModelParameters):
     """A consistent set of values; a cloud is processed with one set from beginning to end."""
 
+    backend: str = parameter(
+        AUTO,
+        "what runs the model of method pillars: a backend, backend/variant such as pytorch/pt2, or auto: the quickest "
+        "on a processor that is installed and that the card has an artifact for",
+        swaps=True,
+    )
     model: str = parameter(
         "pillarnet", "of method pillars: a directory with a model.yaml, or a name in models/", swaps=True
     )

@@ -4,24 +4,34 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from robot_ai.backends.errors import MissingFrameworkError
 from robot_ai.backends.loading import BackendChoice
+from robot_ai.backends.registry import available
 from robot_ai.geometry.transforms import RigidTransform
 from robot_ai.lidar.cluster_detector import CloudResult, ClusterDetector, ClusterSettings
 from robot_ai.lidar.detections import LABELS, Detections3D
 from robot_ai.lidar.pillar_detector import PillarDetector, check_card
 from robot_ai.lidar.scan_detector import ScanDetector, ScanSettings
 from robot_ai.lidar.scans import ScanPoints
+from robot_ai.models.artifacts import backend_of
 from robot_ai.models.card import ModelCard
 from robot_ai.models.find import find_model
 from robot_ai.tracking.tracker_3d import TrackedBatch, Tracker3D
 
 CLUSTER, PILLARS = METHODS = ("cluster", "pillars")
 """Ways to detect in clouds: without a model, and by a learned one."""
+AUTO = "auto"
+"""As a backend: the quickest one that is installed and that the model's card has an artifact for."""
+
+# By pillarnet's forward pass on a processor, quickest first (docs/benchmarks_lidar.md); and where a GPU or a precision
+# is asked for, which runtimes of exported files may not have.
+_QUICKEST = ("litert", "onnx", "openvino", "tensorflow", "pytorch")
+_MOST_ABLE = ("pytorch", "onnx", "openvino", "tensorflow", "litert")
 
 Lookup = Callable[[str, str, int], RigidTransform]
 Find = Callable[[NDArray[np.float32], ClusterSettings, NDArray[np.floating] | None], CloudResult]
@@ -79,14 +89,36 @@ CloudModel = ClusterModel | PillarDetector
 def load_cloud_model(choice: BackendChoice) -> CloudModel:
     """The method `cluster` for the backend of that name, else the model that the choice says.
 
-    Raises what `PillarDetector.load` raises.
+    Raises what `PillarDetector.load` and `settled` raise.
     """
-    return ClusterModel() if choice.backend == CLUSTER else PillarDetector.load(choice)
+    return ClusterModel() if choice.backend == CLUSTER else PillarDetector.load(settled(choice))
+
+
+def settled(choice: BackendChoice) -> BackendChoice:
+    """The choice with a backend in place of `auto`.
+
+    Raises a ModelError or ModelCardError where there is no such model, MissingFrameworkError where nothing runs it.
+    """
+    if choice.backend != AUTO:
+        return choice
+    card = ModelCard.load(find_model(choice.model), backends=())
+    installed = {info.name for info in available() if info.installed}
+    usual = choice.device in (AUTO, "cpu") and choice.precision == AUTO
+    made_for = [backend_of(key) for key in card.artifacts]
+    wanted = [name for name in (_QUICKEST if usual else _MOST_ABLE) if name in made_for]
+    for name in [*wanted, *made_for]:
+        if name in installed:
+            return replace(choice, backend=name)
+    raise MissingFrameworkError(
+        f"nothing is installed that runs {card.name}; expected one of {', '.join(dict.fromkeys(made_for))}: "
+        f"pip install 'robot_ai[{made_for[0]}]'"
+    )
 
 
 def check_cloud_model(choice: BackendChoice) -> None:
     """Raises a RobotAIError for a choice that cannot be loaded, as far as can be told without loading."""
     if choice.backend != CLUSTER:
+        choice = settled(choice)
         card = ModelCard.load(find_model(choice.model), backends=())
         check_card(card.select(choice.backend, choice.precision))
 

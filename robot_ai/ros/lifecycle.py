@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
@@ -26,6 +26,7 @@ from rclpy.exceptions import (
 from rclpy.executors import ExternalShutdownException
 from rclpy.experimental import EventsExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.publisher import Publisher
 from rclpy.signals import SignalHandlerOptions
 from rclpy.subscription import Subscription
 
@@ -41,6 +42,13 @@ SIGNAL_LATENCY = 0.2
 
 _REFUSABLE = ("configure", "activate")
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Destroyable(Protocol):
+    """A part of a node that holds subscriptions, publishers or timers of its own."""
+
+    def destroy(self) -> None:
+        """Frees them."""
 
 
 class SafeLifecycleNode(LifecycleNode, ABC):
@@ -72,6 +80,14 @@ class SafeLifecycleNode(LifecycleNode, ABC):
     @abstractmethod
     def release(self) -> None:
         """Frees everything, from any state."""
+
+    def destroy_all(self, *parts: Destroyable | Publisher | None) -> None:
+        """Destroys those of a node's parts that there are: ports, sources, publishers."""
+        for part in parts:
+            if isinstance(part, Publisher):
+                self.destroy_publisher(part)
+            elif part is not None:
+                part.destroy()
 
     def report(self, describe: Callable[[], Sequence[Status]]) -> None:
         """Publishes what `describe` returns on /diagnostics, once a second and in every state."""

@@ -30,7 +30,7 @@ class TransformSource(Protocol):
         Waits at most `timeout` seconds. Raises a TransformError that names the frame.
         """
 
-    def close(self) -> None:
+    def destroy(self) -> None:
         """Stops listening."""
 
 
@@ -49,7 +49,7 @@ class TopicTransforms:
         """As TransformSource."""
         return self._buffer.lookup(target, source, stamp, timeout)
 
-    def close(self) -> None:
+    def destroy(self) -> None:
         """As TransformSource."""
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
@@ -107,7 +107,7 @@ class Tf2Transforms:
         offset, turn = found.transform.translation, found.transform.rotation
         return RigidTransform.from_quaternion((offset.x, offset.y, offset.z), (turn.x, turn.y, turn.z, turn.w))
 
-    def close(self) -> None:
+    def destroy(self) -> None:
         """As TransformSource."""
         self._listener.unregister()
 

@@ -60,8 +60,7 @@ artifacts:
     path: {weights}
     sha256: {weights_sum}
     network: robot_ai.models.networks.pillarnet_torch:PillarNet
-    layout: NCHW
-    options: {{channels_last: true}}
+    layout: NHWC  # as clouds are laid out; the network computes in channels-last memory
   tensorflow:
     path: {weights}
     sha256: {weights_sum}

@@ -1,6 +1,8 @@
 """Trains PillarNet on simulated clouds: deterministic, resumable, on the CPU.
 
-Everything follows from the settings: the same ones on the same machine give the same weights, interrupted or not.
+Everything follows from the settings, the number of threads and the step: the same ones on the same machine give the
+same weights, interrupted or not. The checkpoint keeps the commands that a run was begun and gone on with, and the
+model's card names them all.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from robot_ai.models.networks import pillarnet_plan as plan
 from robot_ai.models.networks.pillarnet_torch import NormalizedPillarNet, PillarNet
 from robot_ai.training.checkpoints import load_checkpoint, save_checkpoint
 from robot_ai.training.lidar_card import Origin, write_model
-from robot_ai.training.lidar_samples import SampleFolder, vary, within
+from robot_ai.training.lidar_samples import GENERATION, SampleFolder, vary, within
 from robot_ai.training.lidar_scoring import MIN_POINTS, Scores, judge, no_scores
 from robot_ai.training.lidar_targets import CLASSES, Targets, loss_of, make_targets, make_window, stack
 
@@ -77,7 +79,13 @@ class Training:
         scenes: Path | None,
         say: Callable[[str], None],
         log: Callable[[str, float, int], None] = lambda name, value, step: None,
+        *,
+        command: str = "",
     ) -> None:
+        """`command` is what a model's card tells of how it was made."""
+        self._command = command
+        # From which step on which command was in force.
+        self._commands: list[tuple[int, str]] = []
         self._settings, self._folder, self._say, self._log = settings, folder, say, log
         folder.mkdir(parents=True, exist_ok=True)
         reach = settings.grid.reach
@@ -99,13 +107,14 @@ class Training:
     def _take(self, state: dict[str, Any]) -> None:
         self._network.load_state_dict(state["network"])
         self._optimizer.load_state_dict(state["optimizer"])
-        self._mean, self.step = state["mean"], state["step"]
+        self._mean, self.step, self._commands = state["mean"], state["step"], state["commands"]
 
     @property
     def _kept(self) -> dict[str, int]:
-        """What must be the same when a run goes on; its length and its learning rate may change."""
+        """What must be the same when a run goes on; its length and its learning rate may change, and are told then."""
         settings = self._settings
-        return {name: getattr(settings, name) for name in ("seed", "batch", "scenes", "window")}
+        kept = {name: getattr(settings, name) for name in ("seed", "batch", "scenes", "window")}
+        return kept | {"generation of scenes": GENERATION}
 
     def save(self) -> None:
         """Writes the checkpoint, and the weights so far as a model's safetensors file."""
@@ -114,20 +123,23 @@ class Training:
             "optimizer": self._optimizer.state_dict(),
             "mean": self._mean,
             "step": self.step,
+            "commands": self._commands,
         }
         save_checkpoint(self._folder, self._kept, state)
         weights = {name: t.half().contiguous() for name, t in self._averaged().folded().items()}
         safetensors.torch.save_file(weights, self._folder / WEIGHTS)
 
-    def write_model(self, folder: Path, command: str) -> ModelCard:
-        """Writes the weights that were saved last as a model's folder, whose card names the command that made them."""
+    def write_model(self, folder: Path) -> ModelCard:
+        """Writes the weights that were saved last as a model's folder, whose card names the commands that made them."""
         sample = within(self._validation[0], self._settings.grid)
-        origin = Origin(command, version=f"1.{self.step}")
+        told = "; ".join(f"from step {step} on {command}" if step else command for step, command in self._commands)
+        origin = Origin(told, version=f"1.{self.step}")
         return write_model(self._folder / WEIGHTS, folder, self._settings.grid, sample, origin)
 
     def run(self, stop: Callable[[], bool] = lambda: False, checkpoint_every: float = 120.0) -> None:
         """Trains to the last step, or until `stop()`; saves at the end and every `checkpoint_every` seconds."""
         settings = self._settings
+        self._begin()
         started, first, saved = time.monotonic(), self.step, time.monotonic()
         for features, targets in self._batches():
             parts = self._train(features, targets)
@@ -147,6 +159,18 @@ class Training:
                 self.save()
                 saved = time.monotonic()
         self.save()
+
+    def _begin(self) -> None:
+        """Notes the command, and takes from the curve what lies after the present step: it will come again."""
+        if not self._commands or self._commands[-1][1] != self._command:
+            self._commands.append((self.step, self._command))
+        file = self._folder / CURVE
+        if not self.step:
+            file.unlink(missing_ok=True)
+        elif file.is_file():
+            head, *rows = file.read_text(encoding="utf-8").splitlines(keepends=True)
+            kept = [row for row in rows if int(row.partition(",")[0]) <= self.step]
+            file.write_text(head + "".join(kept), encoding="utf-8")
 
     def validate(self) -> Scores:
         """Judges the averaged weights on scenes that are not trained on; adds a row to the curve."""

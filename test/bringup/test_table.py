@@ -17,6 +17,7 @@ from robot_ai.bringup.table import (
     CAMERA,
     EXECUTABLES,
     GUARDED,
+    LIDAR,
     OWN_TF,
     PERCEPTION,
     ROBOT,
@@ -51,7 +52,7 @@ def test_every_member_has_a_file_that_its_node_knows(member: Member) -> None:
 
 def test_topics_meet() -> None:
     """What is heard is said by another member, or comes from the robot's sensors."""
-    sensors = {"image", "camera_info", "points", "scan", "cmd_vel", "motors"}
+    sensors = {"image", "camera_info", "points", "scan", "twist", "odom", "cmd_vel", "motors"}
     outputs = {"detections", "detections_fused", "label_info"}
     said = {topic for m in PERCEPTION for own, topic in m.topics.items() if own in outputs}
     for member in ROBOT:
@@ -62,6 +63,8 @@ def test_topics_meet() -> None:
 def test_names_that_are_given_win() -> None:
     assert ("image", "/front/image_raw") in CAMERA.remappings({"image": "/front/image_raw"})
     assert ("image", "camera/image_raw") in CAMERA.remappings({})
+    assert ("odom", "/base/odometry") in LIDAR.remappings({"odom": "/base/odometry"})
+    assert {("odom", "odom"), ("twist", "twist")} <= set(LIDAR.remappings({}))
     assert ("cmd_vel", "cmd_vel") in SIMULATOR.remappings({})
     assert ("cmd_vel", "mcu/motors") in SIMULATOR.remappings(GUARDED)
     assert set(OWN_TF) <= set(CAMERA.remappings({}, own_tf=True))

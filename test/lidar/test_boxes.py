@@ -67,3 +67,20 @@ def test_thinning_keeps_every_cluster():
     assert thin.counts.tolist() == [10, 1]
     assert thin.points[0].tolist() == [0, 1, 2]
     assert groups.take(np.array([False, True])).points.tolist() == [[300, 301, 302]]
+
+
+@given(st.lists(st.integers(1, 40), max_size=30), st.integers(1, 60))
+def test_portions_are_all_clusters_in_their_order(counts, least):
+    labels = np.repeat(np.arange(len(counts)), counts)
+    points = np.arange(len(labels) * 3, dtype=np.float32).reshape(-1, 3)
+    groups = Groups.of(points, labels)
+    portions = list(groups.portions(least))
+    assert sum(len(portion) for portion in portions) == len(counts)
+    pieces = [
+        portion.points[a : a + n] for portion in portions for a, n in zip(portion.starts, portion.counts, strict=True)
+    ]
+    assert [len(piece) for piece in pieces] == counts
+    if counts:
+        np.testing.assert_array_equal(np.concatenate(pieces), points)
+    # No portion holds a cluster more than it takes to reach the least.
+    assert all(portion.counts[:-1].sum() < least for portion in portions)

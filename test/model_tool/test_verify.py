@@ -11,6 +11,7 @@ import yaml
 
 from robot_ai.cli.main import main
 from robot_ai.model_tool.photos import load_photos
+from robot_ai.model_tool.trials import PhotoTrial
 from robot_ai.model_tool.verify import NothingToVerifyError, Verifier
 from robot_ai.models.artifacts import checksum
 from robot_ai.models.errors import NoArtifactError
@@ -103,14 +104,14 @@ def test_a_missing_framework_names_its_extra(card: Path, monkeypatch: pytest.Mon
 
     there = [BackendInfo(i.name, i.installed and i.name != "onnx", i.framework, i.reference) for i in available()]
     monkeypatch.setattr(module, "available", lambda: there)
-    report = Verifier(str(card), load_photos(None)[:1], None, 1, lambda _: None).run()
+    report = Verifier(str(card), PhotoTrial(load_photos(None)[:1]), 1, lambda _: None).run()
     (row,) = [row for row in report.rows if row.key == "onnx"]
     assert "robot_ai[onnx]" in row.not_run
     assert not report.failed
 
 
 def test_only_the_artifacts_asked_for_run_beside_the_reference_asked_for(card: Path) -> None:
-    verifier = Verifier(str(card), load_photos(None)[:2], None, 1, lambda _: None)
+    verifier = Verifier(str(card), PhotoTrial(load_photos(None)[:2]), 1, lambda _: None)
     report = verifier.run(["pytorch"], reference="onnx")
     assert [row.key for row in report.rows] == ["onnx", "pytorch"]
     assert report.reference == "onnx"
@@ -121,7 +122,7 @@ def test_only_the_artifacts_asked_for_run_beside_the_reference_asked_for(card: P
 def test_a_card_without_a_runnable_artifact_is_an_error(card: Path) -> None:
     change(card, "pytorch", sha256="0" * 64)
     with pytest.raises(NothingToVerifyError, match="sha256"):
-        Verifier(str(card), load_photos(None)[:1], None, 1, lambda _: None).run(["pytorch"])
+        Verifier(str(card), PhotoTrial(load_photos(None)[:1]), 1, lambda _: None).run(["pytorch"])
 
 
 def test_the_default_model_is_one_model(capsys: pytest.CaptureFixture[str], shared_data: Path) -> None:

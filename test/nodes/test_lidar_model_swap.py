@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ def near(answer: Detection3DArray, x: float, y: float, reach: float) -> list[str
 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[tuple[NodeProcess, Peer]]:
-    arguments = ["-p", "method:=pillars", "-p", "threads:=1"]
+    arguments = ["-p", "method:=pillars", "-p", "backend:=pytorch", "-p", "threads:=1"]
     with node_and_peer("lidar_detector", arguments, tmp_path / "log") as (node, peer):
         yield node, peer
 
@@ -106,6 +107,30 @@ def test_the_learned_method_finds_and_swaps_on_a_running_node(running: tuple[Nod
     values = diagnostics.next("lidar")[2]
     assert ledger(values)[2]["failed"] == 0
     assert diagnostics.next("swap")[2]["swaps"] == "2"
+
+
+def test_a_running_node_goes_from_format_to_format(running: tuple[NodeProcess, Peer]) -> None:
+    frameworks = {"onnx": "onnxruntime", "openvino": "openvino", "litert": "ai_edge_litert"}
+    formats = [name for name, module in frameworks.items() if find_spec(module) is not None]
+    if not formats:
+        pytest.skip("no runtime of exported formats is installed: extras onnx, openvino, litert")
+    _, peer = running
+    lidar, diagnostics = Lidar(peer), Diagnostics(peer)
+    expected = boxes(lidar.ask())
+    for backend in formats:
+        assert peer.set(NODE, backend=backend).successful
+        np.testing.assert_allclose(boxes(lidar.ask()), expected, atol=1e-3, err_msg=backend)
+        assert diagnostics.next("detector")[2]["serving"] == f"pillarnet in {backend} on cpu"
+    assert ledger(diagnostics.next("lidar")[2])[2]["failed"] == 0
+
+
+def boxes(answer: Detection3DArray) -> np.ndarray:
+    """(N, 7): places, sizes and scores in the order of the answer."""
+    rows = []
+    for detection in answer.detections:
+        at, size = detection.bbox.center.position, detection.bbox.size
+        rows.append([at.x, at.y, at.z, size.x, size.y, size.z, detection.results[0].hypothesis.score])
+    return np.array(rows)
 
 
 def failing_card(folder: Path) -> Path:

@@ -5,12 +5,16 @@ import math
 import numpy as np
 import pytest
 
+from robot_ai.backends.errors import MissingFrameworkError
+from robot_ai.backends.loading import BackendChoice
+from robot_ai.backends.registry import BackendInfo
 from robot_ai.geometry.errors import UnknownFrameError
 from robot_ai.geometry.transforms import RigidTransform
 from robot_ai.lidar.cluster_detector import ClusterSettings
 from robot_ai.lidar.scan_detector import ScanSettings
 from robot_ai.lidar.scans import RawScan, scan_points
-from robot_ai.pipeline.cloud_detector import CloudDetector, Sweep, SweepSettings
+from robot_ai.pipeline import cloud_detector
+from robot_ai.pipeline.cloud_detector import AUTO, CloudDetector, Sweep, SweepSettings, settled
 from robot_ai.training.lidar_scenes import BEAMS, Ground, Scene, cast
 from robot_ai.training.lidar_shapes import person
 
@@ -91,3 +95,29 @@ def test_tracking_numbers_from_sweep_to_sweep_and_stops_when_switched_off():
     assert [ids(SECOND, True), ids(SECOND + SECOND // 10, True)] == [[""], ["1"]]
     assert ids(SECOND + SECOND // 5, False) is None
     assert ids(SECOND + SECOND // 4, True) == [""]
+
+
+@pytest.mark.parametrize(
+    ("installed", "asked", "expected"),
+    [
+        (("pytorch", "onnx", "litert"), {}, "litert"),
+        (("pytorch", "onnx"), {"device": "cpu"}, "onnx"),
+        (("pytorch",), {}, "pytorch"),
+        (("pytorch", "onnx", "litert"), {"device": "cuda:0"}, "pytorch"),
+        (("pytorch", "onnx", "litert"), {"precision": "bfloat16"}, "pytorch"),
+        (("pytorch", "onnx"), {"backend": "tensorflow"}, "tensorflow"),
+    ],
+)
+def test_auto_is_the_quickest_backend_that_can_be_had(monkeypatch, installed, asked, expected):
+    there = [BackendInfo(name, name in installed, None, "") for name in ("litert", "onnx", "pytorch", "tensorflow")]
+    monkeypatch.setattr(cloud_detector, "available", lambda: there)
+    choice = BackendChoice(**{"model": "pillarnet", "backend": AUTO, "threads": 3} | asked)
+    found = settled(choice)
+    assert found.backend == expected
+    assert (found.model, found.threads, found.device) == ("pillarnet", 3, choice.device)
+
+
+def test_without_any_framework_auto_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(cloud_detector, "available", lambda: [BackendInfo("pytorch", False, None, "")])
+    with pytest.raises(MissingFrameworkError, match=r"pip install 'robot_ai\[pytorch\]'"):
+        settled(BackendChoice("pillarnet", AUTO))

@@ -72,6 +72,31 @@ def test_it_repeats_and_goes_on_where_it_was_interrupted(tmp_path: Path, scenes:
     assert [row.split(",")[0] for row in rows[1:]] == ["6"]
 
 
+def test_in_bfloat16_it_goes_on_where_it_was_interrupted_too(tmp_path: Path, scenes: Path) -> None:
+    settings = replace(TINY, half=True)
+    whole = train(tmp_path / "whole", scenes, settings)
+    train(tmp_path / "half", scenes, settings, stop_at=3)
+    assert same(whole, train(tmp_path / "half", scenes, settings, resume=True))
+
+
+def test_the_curve_is_that_of_the_run_alone(tmp_path: Path, scenes: Path) -> None:
+    often = replace(TINY, validate_every=2)
+
+    def steps() -> list[str]:
+        return [row.partition(",")[0] for row in (tmp_path / CURVE).read_text(encoding="utf-8").splitlines()[1:]]
+
+    train(tmp_path, scenes, often, stop_at=2)
+    at_two = (tmp_path / CHECKPOINT).read_bytes()
+    train(tmp_path, scenes, often, resume=True)
+    assert steps() == ["2", "4", "6"]
+    # As if it had been killed: the curve is ahead of the checkpoint.
+    (tmp_path / CHECKPOINT).write_bytes(at_two)
+    train(tmp_path, scenes, often, resume=True)
+    assert steps() == ["2", "4", "6"]
+    train(tmp_path, scenes, often, stop_at=4)
+    assert steps() == ["2", "4"]
+
+
 def test_a_checkpoint_of_another_run_or_none_is_refused(tmp_path: Path, scenes: Path) -> None:
     with pytest.raises(TrainingError, match="does not exist"):
         train(tmp_path, scenes, resume=True)
@@ -99,9 +124,16 @@ def test_the_verb_leaves_a_model_that_the_detector_loads(tmp_path: Path) -> None
     card = ModelCard.load(tmp_path / "model")
     check_card(card)
     assert "robot_ai train lidar --steps 1 --batch 1 --scenes 1 --window 64" in card.source
+    assert "--threads 1" in card.source
+    assert "from step" not in card.source
     assert list((tmp_path / "logs").glob("events.out.tfevents.*"))
     PillarDetector.load(BackendChoice(str(tmp_path / "model"), threads=1)).close()
     assert main([*given, "--resume", "--scenes", "2"]) == 1
+    more = ["--scenes", "1", "--validation-scenes", "1", "--window", "64", "--rate", "0.001", "--resume"]
+    assert main([*given, "--steps", "2", *more]) == 0
+    told = ModelCard.load(tmp_path / "model").source
+    assert "--steps 1 --batch 1" in told
+    assert "; from step 1 on robot_ai train lidar --steps 2" in told
 
 
 def test_folding_the_normalization_changes_nothing() -> None:

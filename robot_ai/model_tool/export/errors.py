@@ -11,6 +11,10 @@ class PhotosError(ModelToolError):
     """No photos to calibrate, compare or measure with."""
 
 
+class CloudsError(ModelToolError):
+    """No clouds to calibrate or compare with, or photos where clouds belong."""
+
+
 class UnknownFormatError(ModelToolError):
     """A format that export does not write."""
 

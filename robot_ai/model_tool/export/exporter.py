@@ -21,15 +21,16 @@ from robot_ai.model_tool.export import micro, onnx_formats, tensorflow_formats, 
 from robot_ai.model_tool.export.errors import ExportDamagedError, OutputError
 from robot_ai.model_tool.export.formats import FORMATS, Format
 from robot_ai.model_tool.export.workshop import Workshop, choose_source, converted
-from robot_ai.model_tool.photos import calibration_images, load_photos
+from robot_ai.model_tool.samples import representative
 from robot_ai.models.artifacts import backend_of, checksum
 from robot_ai.models.card import CARD_FILE, ModelCard
 from robot_ai.models.comparison import lists_something
 from robot_ai.models.find import find_model
 from robot_ai.models.golden import GoldenSample
-from robot_ai.perception.preprocess import ImagePreprocessor
 
-CALIBRATION_IMAGES = 100
+CALIBRATION_VIEWS = 100
+# So many are tried for one in which the model finds something.
+GOLDEN_VIEWS = 20
 Say = Callable[[str], None]
 
 
@@ -39,16 +40,17 @@ class ExportRequest:
 
     formats: in the order in which they are made. source: the artifact to start from, None for the nearest to each
     format. output: the directory of the new card, which may be the model's own; a card of the same name that is there
-    is added to. photos: a folder for the golden sample and for int8's calibration, None for the photos inside wheels.
-    calibration_images: how many views of the photos int8 is calibrated with.
+    is added to. samples: a folder of photos, or of clouds for a lidar's model, for the golden sample and for int8's
+    calibration; None for the photos inside wheels, or simulated clouds. calibration_views: how many views of them int8
+    is calibrated with.
     """
 
     model: str
     formats: Sequence[Format]
     output: Path
     source: str | None = None
-    photos: Path | None = None
-    calibration_images: int = CALIBRATION_IMAGES
+    samples: Path | None = None
+    calibration_views: int = CALIBRATION_VIEWS
 
 
 def export_model(request: ExportRequest, say: Say) -> Path:
@@ -66,7 +68,7 @@ def export_model(request: ExportRequest, say: Say) -> Path:
     if card.golden is None:
         first = sources[request.formats[0].name]
         say(f"golden sample, from {first}")
-        _write_golden(output, first, request.photos, say)
+        _write_golden(output, first, request.samples, say)
     with tempfile.TemporaryDirectory(prefix="robot_ai_export_") as scratch:
         shops: dict[str, Workshop] = {}
         for number, item in enumerate(request.formats, 1):
@@ -110,23 +112,21 @@ def _prepare(directory: Path, output: Path) -> Path:
     return output
 
 
-def _write_golden(output: Path, key: str, photos: Path | None, say: Say) -> None:
-    """Runs the source artifact on the first photo that tells something and stores what it takes and gives."""
+def _write_golden(output: Path, key: str, samples: Path | None, say: Say) -> None:
+    """Runs the source artifact on the first sample that tells something and stores what it takes and gives."""
     card, backend = load_backend(BackendChoice(str(output), key, "cpu"))
-    image = card.image_for(backend_of(key))
+    taken, given = card.input_for(backend_of(key)), card.inputs[0]
     try:
-        for _, photo in load_photos(photos):
-            batch, _ = ImagePreprocessor(image)([photo])
-            outputs = {name: np.array(array) for name, array in backend.infer({image.name: batch}).items()}
+        for batch in representative(taken, samples, GOLDEN_VIEWS).batches():
+            outputs = {name: np.array(array) for name, array in backend.infer({taken.name: batch}).items()}
             if lists_something(card, outputs):
                 break
         else:
-            say("      none: the model finds nothing in any photo; give photos in which it does with --representative")
+            say("      none: the model finds nothing in any sample; give some in which it does with --representative")
             return
     finally:
         backend.close()
-    given = card.inputs[0]
-    if image.layout != given.layout:
+    if taken.layout != given.layout:
         batch = batch.transpose((0, 3, 1, 2) if given.layout == "NCHW" else (0, 2, 3, 1))
     path = output / "golden.safetensors"
     GoldenSample({given.name: batch}, {spec.name: outputs[spec.name] for spec in card.outputs}).save(path)
@@ -191,20 +191,17 @@ def _make(item: Format, shop: Workshop, request: ExportRequest, path: Path, say:
 
 
 def _make_int8(shop: Workshop, request: ExportRequest, path: Path, say: Say) -> None:
-    photos = load_photos(request.photos)
-    views = list(calibration_images(photos, request.calibration_images))
-    say(f"      calibration: {len(views)} views of {len(photos)} photos")
-    preprocess = ImagePreprocessor(shop.nhwc_input)
+    views = representative(shop.nhwc_input, request.samples, request.calibration_views)
+    say(f"      calibration: {views.title}")
 
-    def images() -> Iterator[NDArray[Any]]:
-        for number, view in enumerate(views, 1):
+    def batches() -> Iterator[NDArray[Any]]:
+        for number, batch in enumerate(views.batches(), 1):
             if number % 25 == 0:
-                say(f"      calibration: {number}/{len(views)}")
-            batch, _ = preprocess([view])
-            yield batch.copy()
+                say(f"      calibration: {number}/{views.count}")
+            yield batch
 
     function = shop.tensorflow
-    converted("tflite-int8", lambda: tensorflow_formats.to_tflite_int8(function, path, images))
+    converted("tflite-int8", lambda: tensorflow_formats.to_tflite_int8(function, path, batches))
 
 
 def _make_micro(shop: Workshop, request: ExportRequest, path: Path, say: Say) -> dict[str, Any]:

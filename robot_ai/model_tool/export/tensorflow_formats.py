@@ -21,7 +21,7 @@ from robot_ai.model_tool.export.onnx_formats import OnnxModel, is_lossless
 from robot_ai.models.card import ModelCard
 
 SIGNATURE = "serving_default"
-Images = Callable[[], Iterator[NDArray[Any]]]
+Batches = Callable[[], Iterator[NDArray[Any]]]
 
 
 @dataclass(frozen=True)
@@ -176,16 +176,16 @@ def to_tflite(model: TensorFlowModel, path: Path) -> None:
         path.write_bytes(converter.convert())
 
 
-def to_tflite_int8(model: TensorFlowModel, path: Path, images: Images) -> None:
+def to_tflite_int8(model: TensorFlowModel, path: Path, batches: Batches) -> None:
     """Writes a .tflite file that computes in int8 throughout; its input and outputs stay float32.
 
-    `images` gives preprocessed batches of one, from which the converter learns the range of every activation.
+    `batches` gives preprocessed batches of one, from which the converter learns the range of every activation.
     """
     import tensorflow as tf
 
     def representative() -> Iterator[dict[str, Any]]:
-        for image in images():
-            yield {model.input_name: image}
+        for batch in batches():
+            yield {model.input_name: batch}
 
     with _converter(model) as converter:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]

@@ -18,7 +18,7 @@ from robot_ai.model_tool.export.errors import ConverterError, ConverterMissingEr
 from robot_ai.model_tool.export.formats import FORMATS
 from robot_ai.models.artifacts import backend_of
 from robot_ai.models.card import ModelCard
-from robot_ai.models.specs import ImageInput
+from robot_ai.models.specs import ModelInput
 
 Say = Callable[[str], None]
 _Made = TypeVar("_Made")
@@ -47,9 +47,9 @@ class Workshop:
         self._say = say
 
     @property
-    def nhwc_input(self) -> ImageInput:
-        """The images as TensorFlow's formats take them. Raises CardTaskError for a model of another kind."""
-        return replace(self.card.image, layout="NHWC")
+    def nhwc_input(self) -> ModelInput:
+        """The images or pillars as TensorFlow's formats take them."""
+        return replace(self.card.inputs[0], layout="NHWC")
 
     @cached_property
     def torch(self) -> torch_formats.TorchModel:

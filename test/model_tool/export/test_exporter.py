@@ -35,7 +35,7 @@ def converters() -> None:
 
 def export(model: Path, formats: str, output: Path, source: str | None = None) -> ModelCard:
     said: list[str] = []
-    request = ExportRequest(str(model), parse_formats(formats), output, source, calibration_images=8)
+    request = ExportRequest(str(model), parse_formats(formats), output, source, calibration_views=8)
     assert export_model(request, said.append) == output
     assert any(line.startswith("[1/") for line in said)
     return ModelCard.load(output)
