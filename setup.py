@@ -28,6 +28,7 @@ ROS = [
     "ros-jazzy-common-interfaces==5.3.6",
     "ros-lifecycle-msgs==2.0.3",
     "ros-rosgraph-msgs==2.0.3",
+    "fastcrc>=0.3",  # of serial lines; without it, as on a robot that rosdep set up, the bridge computes them itself
 ]
 # The converters of `robot_ai model export`. torchvision, which onnx2torch imports, fits one PyTorch each.
 CONVERT = [
