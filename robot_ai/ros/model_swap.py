@@ -29,10 +29,14 @@ POLL_PERIOD = 0.05
 
 @dataclass(frozen=True)
 class ModelLoader(Generic[Served]):
-    """`load` makes a detector of a choice; `check` refuses a choice at once where it can. Both raise a RobotAIError."""
+    """`load` makes a detector of a choice; `check` refuses a choice at once where it can. Both raise a RobotAIError.
+
+    `settings` takes from a node's values what its detector is given after each batch, if anything.
+    """
 
     load: Callable[[BackendChoice], Served]
     check: Callable[[BackendChoice], None]
+    settings: Callable[[Any], tuple[Any, ...]] = lambda values: ()
 
 
 def check_artifact(choice: BackendChoice) -> None:
@@ -78,7 +82,7 @@ class ModelSwap(Generic[Served]):
     def load(self, values: FallbackSettings) -> Served:
         """Loads the chosen model at once, for *configure*. Raises what loading raises."""
         detector = self._loader.load(values.choice)
-        self.holder, self._choice = ModelHolder(detector), values.choice
+        self.holder, self._choice = ModelHolder(detector, *self._loader.settings(values)), values.choice
         self._fallback.begin(values)
         self._status.last_error = ""
         self._tell()
@@ -112,9 +116,12 @@ class ModelSwap(Generic[Served]):
         return self._ready.detector if self._ready is not None and values.choice != self._choice else self.detector
 
     def commit(self, values: FallbackSettings) -> None:
-        """Switches to the model that was loaded for these values, if they ask for another one."""
+        """Makes the values hold from the next batch on, with the model that was loaded for them if they ask for one."""
         ready, self._ready = self._ready, None
-        if self.holder is None or ready is None or ready.detector is None:
+        if self.holder is None:
+            return
+        if ready is None or ready.detector is None:
+            self.holder.adjust(*self._loader.settings(values))
             return
         self._choice = values.choice
         self._fallback.begin(values)
@@ -173,7 +180,7 @@ class ModelSwap(Generic[Served]):
 
     def _install(self, detector: Served, choice: BackendChoice) -> None:
         assert self.holder is not None
-        self.holder.switch(detector)
+        self.holder.switch(detector, *self._loader.settings(self._settings().values))
         self._status.swaps += 1
         self._node.get_logger().info(f"serving {detector.title} from the next frame on")
         self._switched()

@@ -98,7 +98,7 @@ def test_a_model_without_a_class_of_the_filter_is_refused(running) -> None:
     assert not peer.set(NODE, class_filter=["bright"]).successful
     stream.more(5)
     stream.stop()
-    books(peer, stream)
+    assert books(peer, stream)[2]["failed"] == 0
 
 
 def test_of_two_swaps_the_last_wins(running) -> None:
