@@ -34,8 +34,9 @@ class ModelHolder(Generic[Served]):
     """Gives every batch to the current detector; one that was replaced is closed once its last pass has ended.
 
     `settings` is what the detector is given after each batch. It changes in the same moment as the detector: what is
-    meant for one model, such as a filter of its labels, may be wrong for another. A pass that never ends keeps its detector: native code cannot be stopped from outside, and freeing the memory under
-    it would end the process. Thread-safe.
+    meant for one model, such as a filter of its labels, may be wrong for another. A pass that never ends keeps its
+    detector: native code cannot be stopped from outside, and freeing the memory under it would end the process.
+    Thread-safe.
     """
 
     def __init__(self, detector: Served, *settings: Any) -> None:
