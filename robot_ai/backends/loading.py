@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,6 +43,10 @@ class BackendChoice:
     precision: str = "auto"
     threads: int = 0
     options: tuple[str, ...] = ()
+
+    def in_backend(self, backend: str) -> BackendChoice:
+        """The same model in another backend, for which this one's options and precision were not chosen."""
+        return self if backend == self.backend else replace(self, backend=backend, precision="auto", options=())
 
 
 class LoadedModel:

@@ -130,9 +130,11 @@ def run(args: argparse.Namespace) -> int:
 
 def member_processes(args: argparse.Namespace, port: Path) -> list[MemberProcess]:
     """The table's nodes with what this run chooses."""
+    target = swap_target(args)
     chosen: dict[str, dict[str, Any]] = {
         "simulator": {"world": args.world, "seed": args.seed, "renderer": args.renderer},
-        "camera_detector": {"backend": args.backend},
+        # With both cores busy the import of a framework would cost frames.
+        "camera_detector": {"backend": args.backend} | ({"preload_backends": [target]} if target else {}),
         "micro_ros_bridge": {"serial_ports": [str(port)], "udp_port": 0},
     }
     return [
@@ -194,12 +196,12 @@ class Drive:
 
     def go_on(self) -> None:
         """Drives for as long as was asked for, or until a swap is through. Raises DemoError when a node ends."""
-        target = self._args.swap_to or other_framework(self._args.backend)
+        target = swap_target(self._args)
         while (passed := time.monotonic() - self._began) < self._args.duration or (
             self._swapping and passed < self._args.duration + _SWAP_PATIENCE
         ):
             self._spin()
-            if self._swap is None and target not in ("", "none") and passed > 0.4 * self._args.duration:
+            if self._swap is None and target and passed > 0.4 * self._args.duration:
                 self._ask_for(target)
             self._say()
         if self._terminal:
@@ -329,6 +331,12 @@ class Drive:
             print(f"\r{line[: _columns()]:<{_columns()}}", end="", flush=True)
         else:
             print(line, flush=True)
+
+
+def swap_target(args: argparse.Namespace) -> str:
+    """The backend to swap to half way; empty for no swap."""
+    target: str = args.swap_to or other_framework(args.backend)
+    return "" if target == "none" else target
 
 
 def other_framework(backend: str) -> str:
