@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 
 import numpy as np
 from geometry_msgs.msg import Twist, TwistStamped
+from nav_msgs.msg import Odometry
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 from rclpy.timer import Timer
@@ -42,7 +44,7 @@ class FollowAndAvoidNode(SafeLifecycleNode):
         self._transforms: TransformSource | None = None
         self._inputs: dict[str, MatchedSubscription] = {}
         self._timer: Timer | None = None
-        self._counts = {"scans": 0, "detections": 0, "refused": 0}
+        self._counts = {"scans": 0, "detections": 0, "odometry": 0, "refused": 0}
         self._problems: dict[str, str] = {}
         self._motion = Motion()
         self._settings = NodeParameters(
@@ -67,6 +69,7 @@ class FollowAndAvoidNode(SafeLifecycleNode):
         for topic, kind, callback in (
             ("scan", LaserScan, self._on_scan),
             ("detections", Detection3DArray, self._on_detections),
+            ("odom", Odometry, self._on_odometry),
         ):
             self._inputs[topic] = MatchedSubscription(self, kind, topic, callback)
         # The robot must be told to stand while simulated time stands still, too.
@@ -123,6 +126,13 @@ class FollowAndAvoidNode(SafeLifecycleNode):
         if self._driver is not None:
             self._driver.saw_people(time.monotonic(), people)
         self._problems.pop("detections", None)
+
+    def _on_odometry(self, message: Any) -> None:
+        self._counts["odometry"] += 1
+        twist = message.twist.twist
+        speed, turn = float(twist.linear.x), float(twist.angular.z)
+        if self._driver is not None and math.isfinite(speed) and math.isfinite(turn):
+            self._driver.saw_motion(time.monotonic(), Motion(speed, turn))
 
     def _people(self, found: Detections3D, to_base: RigidTransform) -> People:
         values = self._settings.values

@@ -134,8 +134,9 @@ class MicroRosBridgeParameters:
         1.0, "seconds that all must have been well before STOP is left", minimum=0.0, maximum=60.0, while_running=True
     )
     degraded_speed: float = parameter(
-        0.5, "share of cmd_vel that is passed on in DEGRADED, and of its turn in TURN_ONLY", minimum=0.0, maximum=1.0, while_running=True
-    )
+        0.5, "share of cmd_vel that is passed on in DEGRADED, and of its turn in TURN_ONLY", minimum=0.0, maximum=1.0,
+        while_running=True,
+    )  # fmt: skip
     detections_type: str = parameter(
         "2d", "what comes on detections: 2d (Detection2DArray) or 3d (Detection3DArray)", choices=("2d", "3d")
     )
