@@ -1,4 +1,4 @@
-"""The watchdog: OK, DEGRADED, TURN_ONLY or STOP, from what was heard and when. Driven by the caller's clock, no threads."""
+"""The watchdog: OK, DEGRADED, TURN_ONLY or STOP, from what was heard and when. Driven by the caller's clock."""
 
 from __future__ import annotations
 
