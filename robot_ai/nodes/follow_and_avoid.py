@@ -10,7 +10,8 @@ import numpy as np
 from geometry_msgs.msg import Twist, TwistStamped
 from nav_msgs.msg import Odometry
 from rclpy.publisher import Publisher
-from rclpy.qos import QoSProfile
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.subscription import Subscription
 from rclpy.timer import Timer
 from sensor_msgs.msg import LaserScan
 from std_msgs.msg import Header
@@ -32,6 +33,7 @@ from robot_ai.ros.qos import MatchedSubscription
 from robot_ai.ros.transforms import TransformSource, open_transforms
 
 QOS_CHECK_PERIOD = 0.25
+_ANY = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
 class FollowAndAvoidNode(SafeLifecycleNode):
@@ -43,6 +45,7 @@ class FollowAndAvoidNode(SafeLifecycleNode):
         self._publisher: Publisher | None = None
         self._transforms: TransformSource | None = None
         self._inputs: dict[str, MatchedSubscription] = {}
+        self._odometry: Subscription | None = None
         self._timer: Timer | None = None
         self._counts = {"scans": 0, "detections": 0, "odometry": 0, "refused": 0}
         self._problems: dict[str, str] = {}
@@ -69,9 +72,10 @@ class FollowAndAvoidNode(SafeLifecycleNode):
         for topic, kind, callback in (
             ("scan", LaserScan, self._on_scan),
             ("detections", Detection3DArray, self._on_detections),
-            ("odom", Odometry, self._on_odometry),
         ):
             self._inputs[topic] = MatchedSubscription(self, kind, topic, callback)
+        # Not among the inputs that are looked after: a robot without odometry is driven, too.
+        self._odometry = self.create_subscription(Odometry, "odom", self._on_odometry, _ANY)
         # The robot must be told to stand while simulated time stands still, too.
         self._timer = self.create_timer(1.0 / self._settings.values.rate, self._tick, clock=self.steady)
 
@@ -83,6 +87,9 @@ class FollowAndAvoidNode(SafeLifecycleNode):
         for subscription in self._inputs.values():
             subscription.destroy()
         self._inputs.clear()
+        odometry, self._odometry = self._odometry, None
+        if odometry is not None:
+            self.destroy_subscription(odometry)
         if self._driver is not None:
             self._send(Motion())
         self._driver = None
