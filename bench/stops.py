@@ -36,6 +36,7 @@ from robot_ai.cli.processes import ProcessGroup
 from robot_ai.pipeline.cloud_detector import into_frame
 from robot_ai.ros.detections_3d import from_detection_3d_array
 from robot_ai.ros.environment import image_transport_environment
+from robot_ai.ros.stamps import stamp_of
 from robot_ai.ros.transforms import open_transforms
 
 # In worlds/room.sdf, and the directions in which the floor around him is free.
@@ -50,12 +51,13 @@ STANDING, STOOD = 0.02, 2.0
 @dataclass
 class Outcome:
     """Of one run: the least gap and the fastest that was driven, in meters and per second; whether it came to a stand
-    after it had driven."""
+    after it had driven; simulated over real time meanwhile."""
 
     seed: int
     gap: float
     fastest: float
     stood: bool
+    real_time_factor: float
 
 
 class Reckless(Node):
@@ -66,6 +68,7 @@ class Reckless(Node):
         self.gap = math.inf
         self.speed = self.fastest = 0.0
         self.moved_at = math.inf
+        self._times: list[tuple[float, float]] = []
         self._transforms = open_transforms(self)
         self._commands = self.create_publisher(Twist, "cmd_vel", 1)
         self.create_subscription(Odometry, "odom", self._on_odometry, QoSProfile(depth=5))
@@ -77,7 +80,16 @@ class Reckless(Node):
         command.linear.x = SPEED
         self._commands.publish(command)
 
+    @property
+    def real_time_factor(self) -> float:
+        """Simulated over real time since odometry came."""
+        if not self._times:
+            return math.nan
+        (simulated, real), (simulated_now, real_now) = self._times[0], self._times[-1]
+        return (simulated_now - simulated) / max(real_now - real, 1e-9)
+
     def _on_odometry(self, message: Any) -> None:
+        self._times.append((stamp_of(message) / 1e9, time.monotonic()))
         self.speed = float(message.twist.twist.linear.x)
         self.fastest = max(self.fastest, self.speed)
         if self.speed > STANDING:
@@ -122,7 +134,7 @@ def one(seed: int, renderer: str, folder: Path, patience: float) -> Outcome:
         reckless.destroy_node()
         rclpy.try_shutdown()
     stood = reckless.fastest > STANDING and abs(reckless.speed) < STANDING
-    return Outcome(seed, reckless.gap, reckless.fastest, stood)
+    return Outcome(seed, reckless.gap, reckless.fastest, stood, reckless.real_time_factor)
 
 
 def main() -> int:
@@ -143,7 +155,7 @@ def main() -> int:
         outcomes.append(outcome)
         print(
             f"seed {seed:>3}: gap {outcome.gap:.2f} m, fastest {outcome.fastest:.2f} m/s, "
-            f"{'stood' if outcome.stood else 'did not drive and stop'}",
+            f"{'stood' if outcome.stood else 'did not drive and stop'}, {outcome.real_time_factor:.2f} of real time",
             flush=True,
         )
         if args.json:
