@@ -44,7 +44,7 @@ NAME, PERSON, SIDES = "man_jacket", np.array([-2.7, -2.4]), (0.7, 2.4)
 # The robot's outline around base_link: rear, front, half width, in meters.
 REAR, FRONT, HALF_WIDTH = -0.26, 0.20, 0.20
 SPEED = 0.5
-# The robot stands when it was slower than this, for so long.
+# The robot stands when it was slower than this, for so long of its own time.
 STANDING, STOOD = 0.02, 2.0
 
 
@@ -81,6 +81,11 @@ class Reckless(Node):
         self._commands.publish(command)
 
     @property
+    def stood(self) -> float:
+        """Seconds of simulated time since it moved; minus infinity before."""
+        return self._times[-1][0] - self.moved_at if self._times else -math.inf
+
+    @property
     def real_time_factor(self) -> float:
         """Simulated over real time since odometry came."""
         if not self._times:
@@ -93,7 +98,7 @@ class Reckless(Node):
         self.speed = float(message.twist.twist.linear.x)
         self.fastest = max(self.fastest, self.speed)
         if self.speed > STANDING:
-            self.moved_at = time.monotonic()
+            self.moved_at = self._times[-1][0]
 
     def _on_truth(self, message: Any) -> None:
         way = self._transforms.lookup("base_link", message.header.frame_id, 0, 0.5)
@@ -128,7 +133,7 @@ def one(seed: int, renderer: str, folder: Path, patience: float) -> Outcome:
             stack.enter_context(McuProcess(port, folder / "mcu.log"))
             stack.enter_context(ProcessGroup(nodes, folder / "log", image_transport_environment()))
             deadline = time.monotonic() + patience
-            while time.monotonic() < deadline and time.monotonic() - reckless.moved_at < STOOD:
+            while time.monotonic() < deadline and reckless.stood < STOOD:
                 rclpy.spin_once(reckless, timeout_sec=0.02)
     finally:
         reckless.destroy_node()

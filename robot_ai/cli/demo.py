@@ -194,6 +194,8 @@ class Drive:
                 raise DemoError(f"no detections within {self._args.timeout:.0f} s; the nodes said:\n{said}")
         print(f"Detections flow after {time.monotonic() - self._began:.1f} s.", flush=True)
         self._began = time.monotonic()
+        # From before there is little to see.
+        self._sheet.clear()
 
     def go_on(self) -> None:
         """Drives for as long as was asked for, or until a swap is through. Raises DemoError when a node ends."""
