@@ -102,7 +102,7 @@ class SafeLifecycleNode(LifecycleNode, ABC):
         self, msg_type: Any, topic: str, callback: Callable[..., None], *args: Any, **kwargs: Any
     ) -> Subscription:
         """Subscribes; a callback of two parameters gets the message and its info under every executor."""
-        return super().create_subscription(msg_type, topic, _with_info(callback), *args, **kwargs)
+        return super().create_subscription(msg_type, topic, with_info(callback), *args, **kwargs)
 
     @property
     def state_label(self) -> str:
@@ -185,7 +185,7 @@ class SafeLifecycleNode(LifecycleNode, ABC):
         service.callback = guarded
 
 
-def _with_info(callback: Callable[..., None]) -> Callable[..., None]:
+def with_info(callback: Callable[..., None]) -> Callable[..., None]:
     """Lets EventsExecutor call a callback of two parameters: rclpy 7.1 hands it message and info as one tuple."""
     try:
         inspect.signature(callback).bind(object())

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -70,7 +71,9 @@ class RerunLog:
 
     def image(self, image: NDArray[np.uint8]) -> None:
         """The camera's newest image, BGR (H, W, 3)."""
-        self._log(_CAMERA, self._rr.Image(image[:, :, ::-1], "RGB").compress(_JPEG_QUALITY))
+        # Rerun's own compress() takes Pillow, which is slower, and wants RGB.
+        _, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+        self._log(_CAMERA, self._rr.EncodedImage(contents=encoded.tobytes(), media_type="image/jpeg"))
 
     def boxes(self, found: Detections, truth: bool = False) -> None:
         """Boxes in the camera's image; those of the truth are white and thin."""
