@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,16 @@ from numpy.typing import NDArray
 from robot_ai.geometry.errors import TransformValueError
 
 Floats = NDArray[np.float64]
+
+
+def rotations(x: Any, y: Any, z: Any, w: Any) -> Floats:
+    """(3, 3) for a quaternion of length one, (3, 3, N) for N of them, whose parts are (N,) each."""
+    rows = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+    ]
+    return np.array(rows)
 
 
 @dataclass(frozen=True)
@@ -45,12 +56,7 @@ class RigidTransform:
                 f"the quaternion {[x, y, z, w]} has no length; expected a rotation such as 0 0 0 1"
             )
         x, y, z, w = x / length, y / length, z / length, w / length
-        rows = [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-        ]
-        return cls(np.array(rows), offset)
+        return cls(rotations(x, y, z, w), offset)
 
     @property
     def quaternion(self) -> Floats:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
+from robot_ai.geometry.transforms import rotations
 from robot_ai.mcu.errors import CompactDetectionsError
 
 Floats = NDArray[np.float64]
@@ -91,33 +91,29 @@ def from_boxes(
 
     `optical` says that the frame has z forward, x right and y down. A sensor inside a box is at range 0 from it.
     """
-    rotations = _rotations(quaternions)
+    turns = _turns(quaternions)
     if optical:
-        centers, rotations = centers @ _FROM_OPTICAL.T, _FROM_OPTICAL @ rotations
+        centers, turns = centers @ _FROM_OPTICAL.T, _FROM_OPTICAL @ turns
     # The sensor as the box sees it, at the height of its middle: what counts is the distance along the floor.
     level = np.column_stack([centers[:, :2], np.zeros(len(centers))])
-    seen = -np.einsum("nji,nj->ni", rotations, level)
+    seen = -np.einsum("nji,nj->ni", turns, level)
     outside = np.abs(seen) - sizes / 2
     ranges = np.linalg.norm(np.maximum(outside, 0), axis=1)
     bearings = np.arctan2(centers[:, 1], centers[:, 0])
-    return PolarDetections(
-        class_indices, scores, bearings, ranges, _widths(centers, rotations, sizes, bearings, ranges)
-    )
+    return PolarDetections(class_indices, scores, bearings, ranges, _widths(centers, turns, sizes, bearings, ranges))
 
 
-def _widths(centers: Floats, rotations: Floats, sizes: Floats, bearings: Floats, ranges: Floats) -> Floats:
+def _widths(centers: Floats, turns: Floats, sizes: Floats, bearings: Floats, ranges: Floats) -> Floats:
     """(N,) the angle between the outermost corners."""
-    corners = centers[:, None] + np.einsum("nij,nkj->nki", rotations, _CORNERS * sizes[:, None])
+    corners = centers[:, None] + np.einsum("nij,nkj->nki", turns, _CORNERS * sizes[:, None])
     angles = np.arctan2(corners[..., 1], corners[..., 0]) - bearings[:, None]
     angles = (angles + np.pi) % (2 * np.pi) - np.pi
     widths: Floats = np.where(ranges > 0, np.ptp(angles, axis=1) if len(angles) else ranges, 2 * np.pi)
     return widths
 
 
-def _rotations(quaternions: Floats) -> Floats:
+def _turns(quaternions: Floats) -> Floats:
     """(N, 3, 3) rotation matrices; a quaternion of length 0, which many publishers leave, means no rotation."""
-    if not len(quaternions):
-        return np.empty((0, 3, 3))
-    missing = np.linalg.norm(quaternions, axis=1, keepdims=True) == 0
-    matrices: Floats = Rotation.from_quat(np.where(missing, [0.0, 0.0, 0.0, 1.0], quaternions)).as_matrix()
-    return matrices
+    lengths = np.linalg.norm(quaternions, axis=1, keepdims=True)
+    unit = quaternions / np.where(lengths > 0, lengths, 1)
+    return np.moveaxis(rotations(*np.where(lengths > 0, unit, [0.0, 0.0, 0.0, 1.0]).T), -1, 0)
