@@ -43,11 +43,13 @@ def find_model(name_or_path: str | Path) -> Path:
     for place in model_directories() if text else []:
         if _is_model(place / text):
             return place / text
-    raise _not_found(f"no model is named '{text}'")
+    here = f" (the directory {text} is a path: write .{os.sep}{text})" if text and _is_model(Path(text)) else ""
+    raise _not_found(f"no model is named '{text}'{here}")
 
 
 def _from_path(path: Path) -> Path:
-    directory = path.parent if path.name == CARD_FILE else path
+    # Absolute, so that it is a path to whoever is given it as a text: without its `./` a relative one would be a name.
+    directory = (path.parent if path.name == CARD_FILE else path).absolute()
     if _is_model(directory):
         return directory
     raise _not_found(f"{directory} holds no {CARD_FILE}")

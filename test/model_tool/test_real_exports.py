@@ -17,6 +17,7 @@ import pytest
 from numpy.typing import NDArray
 
 from robot_ai.backends.loading import BackendChoice
+from robot_ai.cli.main import main
 from robot_ai.model_tool.importing.overrides import Overrides
 from robot_ai.model_tool.importing.plan import make_plan
 from robot_ai.model_tool.importing.write import write_model
@@ -69,6 +70,18 @@ def batch_of(card: ModelCard, photo: NDArray[np.uint8]) -> NDArray[Any]:
 def import_file(file: Path, output: Path, **told: Any) -> ModelCard:
     write_model(make_plan(inspect_model(file), Overrides(**told)), output)
     return ModelCard.load(output)
+
+
+def prove_export(card: ModelCard, output: Path) -> None:
+    """Exported, the model has the import's golden sample, and another runtime gives the same list of boxes."""
+    assert card.golden is not None
+    assert main(["model", "export", str(card.directory), "--to", "onnx", "--output", str(output)]) == 0
+    exported = ModelCard.load(output)
+    assert exported.golden is not None
+    assert {"onnx", "openvino"} <= exported.artifacts.keys()
+    assert main(["model", "verify", str(output)]) == 0
+    for key in ("onnx", "openvino"):
+        ImageDetector.load(BackendChoice(model=str(output), backend=key)).close()
 
 
 def run_onnx(card: ModelCard, batch: NDArray[Any]) -> dict[str, NDArray[Any]]:
@@ -200,6 +213,7 @@ def test_ultralytics_exports_with_nms_on_whole_photos(
     _, file = export_yolo(ultralytics, name, photos, **options)
     card = import_file(file, tmp_path / "card")
     assert card.decoder.type == "yolo26"
+    prove_export(card, tmp_path / "exported")
     predictor = ultralytics.YOLO(str(file), task="detect")
     detector = ImageDetector.load(BackendChoice(model=str(card.directory), backend="onnx"))
     for photo, image in photos.items():
@@ -249,6 +263,7 @@ def test_torchvision_detectors(
     labels.write_text("\n".join(["__background__", *(f"thing {number}" for number in range(1, 91))]))
     card = import_file(file, tmp_path / "card", labels=str(labels))
     assert card.decoder.type == "torchvision"
+    prove_export(card, tmp_path / "exported")
     for photo, image in photos.items():
         batch = batch_of(card, image)
         with torch.inference_mode():

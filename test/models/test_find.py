@@ -52,8 +52,8 @@ def test_a_path_is_a_directory_or_its_card(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path)
     assert find.find_model(str(directory)) == directory
     assert find.find_model(directory / "model.yaml") == directory
-    assert find.find_model("./tiny") == Path("tiny")
-    assert find.find_model(Path("tiny")) == Path("tiny")
+    assert find.find_model("./tiny") == directory
+    assert find.find_model(Path("tiny")) == directory
 
 
 def test_a_name_does_not_mean_a_directory_that_happens_to_be_there(

@@ -1,19 +1,16 @@
-"""ONNX's side of export: from a card, from TensorFlow and LiteRT (tf2onnx), and weights stored as float16."""
+"""ONNX's side of export: from a card, from LiteRT (tf2onnx), and weights stored as float16."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from robot_ai.models.card import ModelCard
-
-if TYPE_CHECKING:
-    from robot_ai.model_tool.export.tensorflow_formats import TensorFlowModel
 
 OPSET = 17  # onnx2torch knows no later one
 _SMALLEST = 256  # numbers in a tensor: less is not worth a cast
@@ -40,18 +37,6 @@ def from_artifact(card: ModelCard, backend: str, path: Path) -> OnnxModel:
     return OnnxModel(path, card.input_for(backend).layout, artifact.tensors)
 
 
-def from_tensorflow(model: TensorFlowModel, path: Path) -> OnnxModel:
-    """Writes what tf2onnx makes of a TensorFlow function; the image stays NHWC."""
-    import tensorflow as tf
-    import tf2onnx
-
-    signature = [tf.TensorSpec(model.shape, model.dtype, name=model.input_name)]
-    function = tf.function(model.forward, input_signature=signature)
-    tf2onnx.convert.from_function(function, input_signature=signature, opset=OPSET, output_path=str(path))
-    name_batch_axis(path)
-    return OnnxModel(path, "NHWC", _own_names(path, model.input_name, model.output_names))
-
-
 def from_tflite(card: ModelCard, backend: str, path: Path) -> OnnxModel:
     """Writes what tf2onnx makes of a .tflite file, which names tensors as the file's graph does."""
     import tf2onnx
@@ -72,7 +57,7 @@ def from_tflite(card: ModelCard, backend: str, path: Path) -> OnnxModel:
     return OnnxModel(path, card.input_for(backend).layout, names or dict(artifact.tensors))
 
 
-def _own_names(path: Path, image: str, outputs: tuple[str, ...]) -> dict[str, str]:
+def own_names(path: Path, image: str, outputs: tuple[str, ...]) -> dict[str, str]:
     """The file's names where they differ: tf2onnx may add `:0`."""
     import onnx
 

@@ -1,4 +1,4 @@
-"""TensorFlow's side of export: loading functions, SavedModel, Keras and LiteRT files, and quantization."""
+"""TensorFlow's side of export: loading functions, SavedModel, Keras, ONNX and LiteRT files, and quantization."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from robot_ai.backends.support import import_network, read_safetensors
 from robot_ai.backends.tensorflow_files import check_h5, check_keras, check_saved_model
 from robot_ai.backends.tensorflow_process import import_tensorflow
 from robot_ai.model_tool.export.errors import ConverterError
-from robot_ai.model_tool.export.onnx_formats import OnnxModel, is_lossless
+from robot_ai.model_tool.export.onnx_formats import OPSET, OnnxModel, is_lossless, name_batch_axis, own_names
 from robot_ai.models.card import ModelCard
 
 SIGNATURE = "serving_default"
@@ -118,8 +118,8 @@ def frozen(model: TensorFlowModel, batch: int | None) -> Any:
     return convert_variables_to_constants_v2(tf.function(named).get_concrete_function(spec))
 
 
-def to_saved_model(model: TensorFlowModel, path: Path, batch: int | None = None) -> None:
-    """Writes a SavedModel with one signature and the weights as constants."""
+def sealed(model: TensorFlowModel, batch: int | None = None) -> Any:
+    """The model as a `tf.function` of its image alone, with the weights as constants inside."""
     import tensorflow as tf
 
     function = frozen(model, batch)
@@ -129,8 +129,15 @@ def to_saved_model(model: TensorFlowModel, path: Path, batch: int | None = None)
     def serve(image: Any) -> dict[str, Any]:
         return dict(zip(names, function(image), strict=True))
 
+    return tf.function(serve, input_signature=[spec])
+
+
+def to_saved_model(model: TensorFlowModel, path: Path, batch: int | None = None) -> None:
+    """Writes a SavedModel with one signature and the weights as constants."""
+    import tensorflow as tf
+
     module = tf.Module()
-    module.serve = tf.function(serve, input_signature=[spec])
+    module.serve = sealed(model, batch)
     shutil.rmtree(path, ignore_errors=True)
     concrete = module.serve.get_concrete_function()
     tf.saved_model.save(module, str(path), signatures={SIGNATURE: concrete})
@@ -138,6 +145,18 @@ def to_saved_model(model: TensorFlowModel, path: Path, batch: int | None = None)
     (path / "fingerprint.pb").unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         (path / "assets").rmdir()  # there when it is not empty
+
+
+def to_onnx(model: TensorFlowModel, path: Path) -> OnnxModel:
+    """Writes what tf2onnx makes of the function; the image stays NHWC."""
+    import tf2onnx
+
+    # What a SavedModel's function holds beside its variables would become inputs of the ONNX graph.
+    function = sealed(model)
+    signature = function.input_signature
+    tf2onnx.convert.from_function(function, input_signature=signature, opset=OPSET, output_path=str(path))
+    name_batch_axis(path)
+    return OnnxModel(path, "NHWC", own_names(path, model.input_name, model.output_names))
 
 
 def to_keras(model: TensorFlowModel, path: Path) -> None:

@@ -73,7 +73,7 @@ class Workshop:
         if self.family == "tensorflow":
             function = self.tensorflow
             self._say("tf2onnx: TensorFlow to ONNX")
-            return converted("tf2onnx", lambda: onnx_formats.from_tensorflow(function, path))
+            return converted("tf2onnx", lambda: tensorflow_formats.to_onnx(function, path))
         self._say("tf2onnx: LiteRT to ONNX")
         return converted("tf2onnx", lambda: onnx_formats.from_tflite(self.card, self.backend, path))
 
