@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
 from importlib import import_module
 from types import ModuleType
@@ -30,21 +32,25 @@ ROS_MODULES = ("rclpy", "sensor_msgs", "vision_msgs", "diagnostic_msgs", "std_ms
 def main(args: list[str] | None = None) -> int:
     """Runs one verb; a known fault is one line on stderr and exit code 1, Ctrl-C exit code 130 at any moment."""
     try:
-        return _run_verb(args)
+        return _run_verb(sys.argv[1:] if args is None else args, as_program=args is None)
     except KeyboardInterrupt:
         return 130
 
 
 def model() -> int:
     """`ros2 run robot_ai model VERB`: the same as `robot_ai model VERB`."""
-    return main(["model", *sys.argv[1:]])
+    sys.argv[1:1] = ["model"]
+    return main()
 
 
-def _run_verb(args: list[str] | None) -> int:
+def _run_verb(args: list[str], as_program: bool) -> int:
     parser = argparse.ArgumentParser(prog="robot_ai", description="Perception for ROS 2 robots.")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    if as_program:
+        # An exception would be swallowed by some of what is imported: NumPy makes an ImportError of it.
+        before = signal.signal(signal.SIGINT, lambda *_: os._exit(130))
     # A verb's module is imported for its own arguments only: some of them import a framework or ROS.
-    chosen = next((word for word in (sys.argv[1:] if args is None else args) if word in VERBS), None)
+    chosen = next((word for word in args if word in VERBS), None)
     for verb, summary in VERBS.items():
         subparser = verbs.add_parser(verb, help=summary, description=summary)
         if verb == chosen:
@@ -52,6 +58,8 @@ def _run_verb(args: list[str] | None) -> int:
             module.add_arguments(subparser)
             subparser.set_defaults(run=module.run)
     parsed = parser.parse_args(args)
+    if as_program:
+        signal.signal(signal.SIGINT, before)
     try:
         return int(parsed.run(parsed))
     except RobotAIError as error:

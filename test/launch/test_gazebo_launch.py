@@ -110,13 +110,8 @@ def test_another_robot_joins_in_its_namespace(tmp_path):
 
 @pytest.mark.skipif("ros_gz_sim" in get_packages_with_prefixes(), reason="Gazebo is installed here")
 def test_without_gazebo_it_says_what_to_install() -> None:
-    done = subprocess.run(
-        ["ros2", "launch", "robot_ai", "gazebo.launch.py"],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    command = ["ros2", "launch", "robot_ai", "gazebo.launch.py"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 1
     assert "sudo apt install ros-jazzy-ros-gz" in done.stdout + done.stderr
     assert "process started" not in done.stdout + done.stderr
