@@ -28,6 +28,7 @@ ROS = [
     "ros-jazzy-common-interfaces==5.3.6",
     "ros-lifecycle-msgs==2.0.3",
     "ros-rosgraph-msgs==2.0.3",
+    "fastcrc>=0.3",  # of serial lines; without it, as on a robot that rosdep set up, the bridge computes them itself
 ]
 # The converters of `robot_ai model export`. torchvision, which onnx2torch imports, fits one PyTorch each.
 CONVERT = [
@@ -140,15 +141,15 @@ setup(
     maintainer_email="maintainers@robot-ai.example.org",
     entry_points={
         "console_scripts": [
-            "camera_detector = robot_ai.nodes.camera_detector:main",
-            "detection_fusion = robot_ai.nodes.detection_fusion:main",
-            "follow_and_avoid = robot_ai.nodes.follow_and_avoid:main",
-            "image_source = robot_ai.nodes.image_source:main",
-            "lidar_detector = robot_ai.nodes.lidar_detector:main",
-            "micro_ros_bridge = robot_ai.nodes.micro_ros_bridge:main",
-            "simulator = robot_ai.nodes.simulator:main",
+            "camera_detector = robot_ai.nodes.starting:camera_detector",
+            "detection_fusion = robot_ai.nodes.starting:detection_fusion",
+            "follow_and_avoid = robot_ai.nodes.starting:follow_and_avoid",
+            "image_source = robot_ai.nodes.starting:image_source",
+            "lidar_detector = robot_ai.nodes.starting:lidar_detector",
+            "micro_ros_bridge = robot_ai.nodes.starting:micro_ros_bridge",
+            "simulator = robot_ai.nodes.starting:simulator",
             "robot_ai = robot_ai.cli.main:main",
-            "model = robot_ai.cli.model:main",
+            "model = robot_ai.cli.main:model",
         ],
         "robot_ai.backends": [
             "pytorch = robot_ai.backends.pytorch:PyTorchBackend",

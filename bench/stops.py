@@ -36,6 +36,7 @@ from robot_ai.cli.processes import ProcessGroup
 from robot_ai.pipeline.cloud_detector import into_frame
 from robot_ai.ros.detections_3d import from_detection_3d_array
 from robot_ai.ros.environment import image_transport_environment
+from robot_ai.ros.stamps import stamp_of
 from robot_ai.ros.transforms import open_transforms
 
 # In worlds/room.sdf, and the directions in which the floor around him is free.
@@ -43,19 +44,20 @@ NAME, PERSON, SIDES = "man_jacket", np.array([-2.7, -2.4]), (0.7, 2.4)
 # The robot's outline around base_link: rear, front, half width, in meters.
 REAR, FRONT, HALF_WIDTH = -0.26, 0.20, 0.20
 SPEED = 0.5
-# The robot stands when it was slower than this, for so long.
+# The robot stands when it was slower than this, for so long of its own time.
 STANDING, STOOD = 0.02, 2.0
 
 
 @dataclass
 class Outcome:
     """Of one run: the least gap and the fastest that was driven, in meters and per second; whether it came to a stand
-    after it had driven."""
+    after it had driven; simulated over real time meanwhile."""
 
     seed: int
     gap: float
     fastest: float
     stood: bool
+    real_time_factor: float
 
 
 class Reckless(Node):
@@ -66,6 +68,7 @@ class Reckless(Node):
         self.gap = math.inf
         self.speed = self.fastest = 0.0
         self.moved_at = math.inf
+        self._times: list[tuple[float, float]] = []
         self._transforms = open_transforms(self)
         self._commands = self.create_publisher(Twist, "cmd_vel", 1)
         self.create_subscription(Odometry, "odom", self._on_odometry, QoSProfile(depth=5))
@@ -77,11 +80,25 @@ class Reckless(Node):
         command.linear.x = SPEED
         self._commands.publish(command)
 
+    @property
+    def stood(self) -> float:
+        """Seconds of simulated time since it moved; minus infinity before."""
+        return self._times[-1][0] - self.moved_at if self._times else -math.inf
+
+    @property
+    def real_time_factor(self) -> float:
+        """Simulated over real time since odometry came."""
+        if not self._times:
+            return math.nan
+        (simulated, real), (simulated_now, real_now) = self._times[0], self._times[-1]
+        return (simulated_now - simulated) / max(real_now - real, 1e-9)
+
     def _on_odometry(self, message: Any) -> None:
+        self._times.append((stamp_of(message) / 1e9, time.monotonic()))
         self.speed = float(message.twist.twist.linear.x)
         self.fastest = max(self.fastest, self.speed)
         if self.speed > STANDING:
-            self.moved_at = time.monotonic()
+            self.moved_at = self._times[-1][0]
 
     def _on_truth(self, message: Any) -> None:
         way = self._transforms.lookup("base_link", message.header.frame_id, 0, 0.5)
@@ -116,13 +133,13 @@ def one(seed: int, renderer: str, folder: Path, patience: float) -> Outcome:
             stack.enter_context(McuProcess(port, folder / "mcu.log"))
             stack.enter_context(ProcessGroup(nodes, folder / "log", image_transport_environment()))
             deadline = time.monotonic() + patience
-            while time.monotonic() < deadline and time.monotonic() - reckless.moved_at < STOOD:
+            while time.monotonic() < deadline and reckless.stood < STOOD:
                 rclpy.spin_once(reckless, timeout_sec=0.02)
     finally:
         reckless.destroy_node()
         rclpy.try_shutdown()
     stood = reckless.fastest > STANDING and abs(reckless.speed) < STANDING
-    return Outcome(seed, reckless.gap, reckless.fastest, stood)
+    return Outcome(seed, reckless.gap, reckless.fastest, stood, reckless.real_time_factor)
 
 
 def main() -> int:
@@ -143,7 +160,7 @@ def main() -> int:
         outcomes.append(outcome)
         print(
             f"seed {seed:>3}: gap {outcome.gap:.2f} m, fastest {outcome.fastest:.2f} m/s, "
-            f"{'stood' if outcome.stood else 'did not drive and stop'}",
+            f"{'stood' if outcome.stood else 'did not drive and stop'}, {outcome.real_time_factor:.2f} of real time",
             flush=True,
         )
         if args.json:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
+from ament_index_python.packages import get_packages_with_prefixes
 from launch.actions import AppendEnvironmentVariable, DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import PathJoinSubstitution
@@ -19,7 +20,15 @@ from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
 
 from launch import Action, LaunchContext, LaunchDescription
-from robot_ai.bringup.gazebo import BRIDGES, has_model, models_directory, robot_text, static_frames, transform_arguments
+from robot_ai.bringup.gazebo import (
+    BRIDGES,
+    check_installed,
+    has_model,
+    models_directory,
+    robot_text,
+    static_frames,
+    transform_arguments,
+)
 from robot_ai.bringup.launching import describe_members, simulated_microcontroller
 from robot_ai.bringup.table import BRIDGE, GUARDED, OWN_TF, ROBOT, TOPICS
 from robot_ai.share import share_file
@@ -34,6 +43,7 @@ def generate_launch_description() -> LaunchDescription:
     return LaunchDescription(
         [
             *_arguments(),
+            OpaqueFunction(function=lambda _: check_installed(get_packages_with_prefixes())),
             *([AppendEnvironmentVariable("GZ_SIM_RESOURCE_PATH", str(models))] if models else []),
             *describe_members(ROBOT, off=("bridge", "driver"), use_sim_time=True),
             *simulated_microcontroller(),

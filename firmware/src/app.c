@@ -1,6 +1,5 @@
 /* The application: a robot's base as a micro-ROS node. Topics and states: docs/micro_ros.md. */
 #include <math.h>
-#include <stdio.h>
 
 #include <geometry_msgs/msg/twist.h>
 #include <micro_ros_utilities/string_utilities.h>
@@ -21,7 +20,20 @@
 #include "drive.h"
 #include "inference_hook.h"
 
-#define NODE_NAME "mcu"
+/* Who this MCU is, set by the build (see README.md). */
+#ifndef MCU_NODE_NAME
+#define MCU_NODE_NAME "mcu"
+#endif
+#ifndef MCU_NAMESPACE
+#define MCU_NAMESPACE ""
+#endif
+#ifndef MCU_DOMAIN_ID
+#define MCU_DOMAIN_ID 0
+#endif
+#ifndef MCU_CLIENT_KEY
+#define MCU_CLIENT_KEY 0 /* drawn by the middleware; boards that start with the same clock draw the same one */
+#endif
+
 #define HEARTBEAT_MS 100
 #define CONTROL_MS 20
 #define ODOMETRY_MS 50
@@ -135,14 +147,32 @@ static bool make_messages(void)
   return made;
 }
 
+static bool start_session(void)
+{
+  rcl_init_options_t options = rcl_get_zero_initialized_init_options();
+  if (rcl_init_options_init(&options, allocator) != RCL_RET_OK) {
+    return false;
+  }
+  bool made = rcl_init_options_set_domain_id(&options, MCU_DOMAIN_ID) == RCL_RET_OK;
+  if (MCU_CLIENT_KEY != 0) {
+    made = made &&
+      rmw_uros_options_set_client_key(MCU_CLIENT_KEY, rcl_init_options_get_rmw_init_options(&options)) == RMW_RET_OK;
+  }
+  made = made && rclc_support_init_with_options(&support, 0, NULL, &options, &allocator) == RCL_RET_OK;
+  rcl_ret_t ignored = rcl_init_options_fini(&options);
+  (void)ignored;
+  return made;
+}
+
 static bool create_entities(void)
 {
   const rosidl_message_type_support_t *uint32 = ROSIDL_GET_MSG_TYPE_SUPPORT(std_msgs, msg, UInt32);
   allocator = rcl_get_default_allocator();
   rcl_node_options_t options = rcl_node_get_default_options();
   options.enable_rosout = false;
-  bool made = rclc_support_init(&support, 0, NULL, &allocator) == RCL_RET_OK;
-  made = made && rclc_node_init_with_options(&node, NODE_NAME, "", &support, &options) == RCL_RET_OK;
+  bool made = start_session();
+  made = made &&
+    rclc_node_init_with_options(&node, MCU_NODE_NAME, MCU_NAMESPACE, &support, &options) == RCL_RET_OK;
   made = made &&
     rclc_publisher_init_best_effort(&heartbeat_publisher, &node, uint32, "mcu/heartbeat") == RCL_RET_OK;
   made = made && rclc_publisher_init_best_effort(
@@ -223,7 +253,7 @@ static void control(void)
   board_set_wheels(left, right);
   bool moves = left != 0.0f || right != 0.0f;
   if (moves != moved) {
-    printf("%s\n", moves ? "driving" : "standing");
+    board_say(moves ? "driving" : "standing");
     moved = moves;
   }
 }
@@ -296,14 +326,14 @@ static link_state_t link_step(link_state_t state, uint32_t now)
       return rmw_uros_ping_agent(PING_TIMEOUT_MS, 1) == RMW_RET_OK ? AGENT_FOUND : state;
     case AGENT_FOUND:
       if (create_entities()) {
-        printf("connected\n");
+        board_say("connected");
         return CONNECTED;
       }
       return AGENT_LOST;
     case CONNECTED:
       return serve(now) ? state : AGENT_LOST;
     default:
-      printf("agent lost\n");
+      board_say("agent lost");
       board_lock();
       drive_forget(&drive);
       board_unlock();
@@ -319,7 +349,7 @@ void app_run(void)
   drive_init(&drive, &DRIVE);
   (void)inference_init();
   if (!board_set_transport() || !make_messages()) {
-    printf("cannot start: no transport or no memory\n");
+    board_say("cannot start: no transport or no memory");
     return;
   }
   board_start_control(control, CONTROL_MS);

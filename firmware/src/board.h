@@ -22,6 +22,9 @@ void board_set_led(bool on);
 void board_set_relay(bool on);
 void board_set_servo(float angle);                    /* rad, positive to the left */
 
+/* For people, one line: never on the wire to the agent, where it would tear a frame. Called from any task. */
+void board_say(const char *text);
+
 /* Tells rmw_microxrcedds how to reach the agent; before anything else of micro-ROS. */
 bool board_set_transport(void);
 

@@ -6,9 +6,10 @@ No client package is needed, only grpcio and protobuf, and for HTTP nothing.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from functools import partial
+from typing import Any, Literal, TypeVar
 from urllib.parse import quote
 
 import numpy as np
@@ -37,8 +38,8 @@ from robot_ai.backends.serving.kserve_tensors import (
     write_contents,
 )
 from robot_ai.backends.serving.messages import build_messages
-from robot_ai.backends.serving.options import LATEST, Endpoint, ServerOptions, choice, meanings, option
-from robot_ai.backends.serving.protocol import Arrays, Described, ModelClient
+from robot_ai.backends.serving.options import LATEST, Endpoint, ServerOptions, choice, option
+from robot_ai.backends.serving.protocol import Arrays, Described
 from robot_ai.backends.support import import_framework
 
 NAME = "kserve"
@@ -46,6 +47,7 @@ EXTRA = "serving"
 SERVICE = "/inference.GRPCInferenceService"
 LENGTH_HEADER = "Inference-Header-Content-Length"
 _log = logging.getLogger(__name__)
+_Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,36 +63,26 @@ class KServeOptions(ServerOptions):
     )
 
 
-class KServeBackend(ServerBackend):
-    """Sends tensors to a server that speaks KServe v2."""
-
-    name = NAME
-    title = "KServe v2"
-    options = KServeOptions
-    known = meanings(KServeOptions)
-    ports = {"grpc": 8001, "http": 8000}  # noqa: RUF012 (typed in the base class)
-
-    def _connect(self, endpoint: Endpoint, model: str) -> ModelClient:
-        settings = cast(KServeOptions, self._settings)
-        if endpoint.protocol == "http":
-            return HttpClient(endpoint, settings, model)
-        return GrpcClient(endpoint, settings, model)
-
-
 class _Form:
     """Whether tensors go as bytes. With `auto` bytes are tried first; a server that refuses them gets numbers."""
 
-    def __init__(self, option: Literal["auto", True, False]) -> None:
-        self.binary = option is not False
+    def __init__(self, option: Literal["auto", True, False], where: str) -> None:
+        self._binary = option is not False
         self._settled = option != "auto"
+        self._where = where
 
-    def can_fall_back(self, inputs: Arrays) -> bool:
-        return not self._settled and all(has_typed_contents(array.dtype.name) for array in inputs.values())
-
-    def settle(self, binary: bool, where: str) -> None:
-        if not self._settled and not binary:
-            _log.info("%s takes no binary tensors; numbers are sent, which is slower", where)
-        self.binary, self._settled = binary, True
+    def send(self, inputs: Arrays, infer: Callable[[bool], _Answer]) -> _Answer:
+        """The answer to a request that `infer` sends, as bytes when it is called with True."""
+        try:
+            answer = infer(self._binary)
+        except RequestRefusedError:
+            if self._settled or not all(has_typed_contents(array.dtype.name) for array in inputs.values()):
+                raise
+            answer = infer(False)
+            self._binary = False
+            _log.info("%s takes no binary tensors; numbers are sent, which is slower", self._where)
+        self._settled = True
+        return answer
 
 
 class GrpcClient:
@@ -103,7 +95,7 @@ class GrpcClient:
         self._where = str(endpoint)
         self._model = model
         self._version = "" if options.version == LATEST else options.version
-        self._form = _Form(options.binary)
+        self._form = _Form(options.binary, self._where)
 
     def describe(self, timeout: float) -> Described:
         """The model's tensors, by ModelMetadata, once ModelReady says so."""
@@ -128,16 +120,7 @@ class GrpcClient:
 
     def predict(self, inputs: Arrays, outputs: Sequence[str], timeout: float) -> dict[str, NDArray[Any]]:
         """ModelInfer."""
-        try:
-            answer = self._infer(inputs, outputs, timeout, self._form.binary)
-        except RequestRefusedError:
-            if not (self._form.binary and self._form.can_fall_back(inputs)):
-                raise
-            answer = self._infer(inputs, outputs, timeout, binary=False)
-            self._form.settle(False, self._where)
-        else:
-            self._form.settle(self._form.binary, self._where)
-        return self._read(answer)
+        return self._read(self._form.send(inputs, partial(self._infer, inputs, outputs, timeout)))
 
     def close(self) -> None:
         """Closes the channel."""
@@ -181,7 +164,7 @@ class HttpClient:
         self._path = f"/v2/models/{quote(model, safe='')}"
         if self._version:
             self._path += f"/versions/{quote(self._version, safe='')}"
-        self._form = _Form(options.binary)
+        self._form = _Form(options.binary, self._where)
 
     def describe(self, timeout: float) -> Described:
         """The model's tensors, by its metadata, once its health says so."""
@@ -202,16 +185,7 @@ class HttpClient:
 
     def predict(self, inputs: Arrays, outputs: Sequence[str], timeout: float) -> dict[str, NDArray[Any]]:
         """The verb infer."""
-        try:
-            arrays = self._infer(inputs, outputs, timeout, self._form.binary)
-        except RequestRefusedError:
-            if not (self._form.binary and self._form.can_fall_back(inputs)):
-                raise
-            arrays = self._infer(inputs, outputs, timeout, binary=False)
-            self._form.settle(False, self._where)
-        else:
-            self._form.settle(self._form.binary, self._where)
-        return arrays
+        return self._form.send(inputs, partial(self._infer, inputs, outputs, timeout))
 
     def close(self) -> None:
         """Closes the connection."""
@@ -267,6 +241,16 @@ class HttpClient:
         if data is not None:
             return read_raw(data, tensor["datatype"], tensor["shape"], where)
         return read_values(tensor["data"], tensor["datatype"], tensor["shape"], where)
+
+
+class KServeBackend(ServerBackend):
+    """Sends tensors to a server that speaks KServe v2."""
+
+    name = NAME
+    title = "KServe v2"
+    options = KServeOptions
+    ports = {"grpc": 8001, "http": 8000}  # noqa: RUF012 (typed in the base class)
+    clients = {"grpc": GrpcClient, "http": HttpClient}  # noqa: RUF012
 
 
 def _not_served(server_ready: bool, model: str, version: str, said: str) -> ModelNotServedError:

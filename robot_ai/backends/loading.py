@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,8 +17,9 @@ from robot_ai.backends.registry import create
 from robot_ai.backends.support import check_outputs, zeros_for
 from robot_ai.models.artifacts import backend_of
 from robot_ai.models.card import ModelCard
+from robot_ai.models.comparison import differences
 from robot_ai.models.find import find_model
-from robot_ai.models.golden import GoldenSample, compare, tolerance_of
+from robot_ai.models.golden import GoldenSample, tolerance_of
 
 if TYPE_CHECKING:  # Python 3.10 has no typing.Self
     from typing_extensions import Self
@@ -42,6 +43,10 @@ class BackendChoice:
     precision: str = "auto"
     threads: int = 0
     options: tuple[str, ...] = ()
+
+    def in_backend(self, backend: str) -> BackendChoice:
+        """The same model in another backend, for which this one's options and precision were not chosen."""
+        return self if backend == self.backend else replace(self, backend=backend, precision="auto", options=())
 
 
 class LoadedModel:
@@ -143,8 +148,7 @@ def _compare_with(golden: GoldenSample, card: ModelCard, choice: BackendChoice, 
     name = backend_of(choice.backend)
     outputs = backend.infer(golden.inputs_for(card, name))
     tolerance = tolerance_of(card.artifact_for(name), choice.precision)
-    for output, expected in golden.outputs.items():
-        difference = compare(expected, outputs[output])
+    for output, difference in differences(card, golden.outputs, outputs, tolerance).items():
         # NaN compares as beyond any tolerance.
         if not difference.relative <= tolerance:
             allowed = tolerance * max(1.0, difference.magnitude)

@@ -51,6 +51,14 @@ class Options:
             raise self._fault(name, expected)
         return int(value)
 
+    def number(self, name: str, default: float, highest: float) -> float:
+        """A number from 0 to `highest`."""
+        expected = f"a number from 0 to {highest:g}"
+        value = self._typed(name, (int, float), expected, default)
+        if isinstance(value, bool) or not 0 <= value <= highest:
+            raise self._fault(name, expected)
+        return float(value)
+
     def texts(self, name: str) -> list[str]:
         """A list of texts, empty by default."""
         value = self._typed(name, list, "a list of texts", [])
@@ -65,7 +73,7 @@ class Options:
             raise self._fault(name, "a mapping with texts as keys")
         return dict(value)
 
-    def _typed(self, name: str, kind: type, expected: str, default: Any) -> Any:
+    def _typed(self, name: str, kind: type | tuple[type, ...], expected: str, default: Any) -> Any:
         value = self._given.get(name, default)
         if not isinstance(value, kind):
             raise self._fault(name, expected)

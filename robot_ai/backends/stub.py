@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from robot_ai.backends.base import FrameworkBackend, LoadRequest
 from robot_ai.backends.errors import ArtifactLoadError, InferenceError
-from robot_ai.backends.protocol import Tensors, TensorSpec
-from robot_ai.backends.support import check_inputs, check_outputs, check_precision, check_threads, choose_device
-from robot_ai.models.card import ModelCard
+from robot_ai.backends.protocol import Tensors
+from robot_ai.backends.support import check_precision, choose_device
 
 SCORE = 0.9
 OPTIONS = {
@@ -25,79 +25,55 @@ OPTIONS = {
 }
 
 
-class StubBackend:
+class StubBackend(FrameworkBackend):
     """Gives `boxes` (B, K, 4), xyxy in network pixels, and `scores` (B, K, C), with the K and C of the card's outputs.
 
     The first of the K boxes is the tight bounding box of the pixels with a channel above the threshold, with a score of
     0.9 for the chosen class; all other scores are 0. Where nothing is bright every score is 0.
     """
 
-    framework: str | None = None
+    name = "stub"
+    title = "stub"
+    known = OPTIONS
 
-    def __init__(self) -> None:
-        self._inputs: tuple[TensorSpec, ...] = ()
-        self._outputs: tuple[TensorSpec, ...] = ()
-        self._calls = 0
-
-    @property
-    def inputs(self) -> tuple[TensorSpec, ...]:
-        """The image input."""
-        return self._inputs
-
-    @property
-    def outputs(self) -> tuple[TensorSpec, ...]:
-        """`boxes` and `scores`."""
-        return self._outputs
-
-    @property
-    def device(self) -> str:
-        """Always `cpu`."""
-        return "cpu"
-
-    def load(self, card: ModelCard, device: str = "auto", threads: int = 0, precision: str = "auto") -> None:
-        """Reads the options; see OPTIONS. Raises ArtifactLoadError when they are wrong or `fail_load` is set."""
-        choose_device(device, 0, "the stub")
-        check_threads(threads)
-        check_precision(precision, card.artifact_for("stub"), (), "the stub")
-        options = card.artifact_for("stub").options
-        unknown = sorted(set(options) - set(OPTIONS))
-        if unknown:
-            known = "; ".join(f"{name}: {meaning}" for name, meaning in OPTIONS.items())
-            raise ArtifactLoadError(f"the stub has no option {', '.join(unknown)}; its options are {known}")
-        time.sleep(float(options.get("load_delay", 0)))
-        if options.get("fail_load", False):
+    def _open(self, request: LoadRequest) -> None:
+        choose_device(request.device, 0, "the stub")
+        check_precision(request.precision, request.artifact, (), "the stub")
+        options = request.options
+        time.sleep(options.number("load_delay", 0, 3600))
+        if options.flag("fail_load", False):
             raise ArtifactLoadError("the stub was told to fail by its option 'fail_load'")
-        image = card.image_for("stub")
-        self._layout = image.layout
-        self._threshold = float(options.get("threshold", 200))
-        self._class_index = int(options.get("class_index", 0))
-        self._delay = float(options.get("delay", 0))
-        self._fail_every = int(options.get("fail_every", 0))
-        self._hang_at = int(options.get("hang_at", 0))
-        self._inputs, self._outputs = (image.tensor,), card.outputs
-        probe = np.zeros([axis or 1 for axis in image.tensor.shape], image.dtype)
-        if {spec.name for spec in card.outputs} != {"boxes", "scores"}:
+        if {spec.name for spec in self._outputs} != {"boxes", "scores"}:
             raise ArtifactLoadError(
-                f"the stub gives 'boxes' and 'scores'; the card says {'; '.join(str(spec) for spec in card.outputs)}"
+                f"the stub gives 'boxes' and 'scores'; the card says {'; '.join(str(spec) for spec in self._outputs)}"
             )
-        check_outputs(card.outputs, self._forward(probe), "stub")
+        self._device = "cpu"
+        self._layout = request.card.image_for(self.name).layout
+        self._threshold = options.number("threshold", 200, 1e9)
+        self._class_index = options.integer("class_index", 0, 1_000_000)
+        self._delay = options.number("delay", 0, 3600)
+        self._fail_every = options.integer("fail_every", 0, 1_000_000_000)
+        self._hang_at = options.integer("hang_at", 0, 1_000_000_000)
+        self._calls = -1  # the pass of `load` itself is number 0
 
-    def infer(self, tensors: Tensors) -> dict[str, NDArray[np.generic]]:
-        """Finds the bright box of each image. Raises InferenceError, also on every `fail_every`-th call."""
-        check_inputs(self._inputs, tensors)
+    def _release(self) -> None:
+        """Nothing is held."""
+
+    def _forward(self, tensors: Tensors) -> dict[str, NDArray[np.generic]]:
         self._calls += 1
-        if self._delay:
-            time.sleep(self._delay)
+        if self._calls:
+            self._misbehave()
+        return self._bright_boxes(tensors[self._inputs[0].name])
+
+    def _misbehave(self) -> None:
+        """Does to a numbered pass what the options ask for."""
+        time.sleep(self._delay)
         if self._calls == self._hang_at:
             time.sleep(60)
         if self._fail_every and self._calls % self._fail_every == 0:
             raise InferenceError(f"the stub was told to fail by its option 'fail_every' (call {self._calls})")
-        return self._forward(tensors[self._inputs[0].name])
 
-    def close(self) -> None:
-        """Nothing is held."""
-
-    def _forward(self, batch: NDArray[Any]) -> dict[str, NDArray[np.generic]]:
+    def _bright_boxes(self, batch: NDArray[Any]) -> dict[str, NDArray[np.generic]]:
         shapes = {spec.name: [axis or 1 for axis in spec.shape[1:]] for spec in self._outputs}
         boxes = np.zeros((len(batch), *shapes["boxes"]), np.float32)
         scores = np.zeros((len(batch), *shapes["scores"]), np.float32)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -26,8 +26,8 @@ from robot_ai.backends.serving.grpc_link import GrpcLink
 from robot_ai.backends.serving.http_link import HttpLink, read_json
 from robot_ai.backends.serving.json_text import write_json
 from robot_ai.backends.serving.messages import build_messages
-from robot_ai.backends.serving.options import LATEST, Endpoint, ServerOptions, choice, meanings, option, text
-from robot_ai.backends.serving.protocol import Arrays, Described, DescribedTensor, ModelClient
+from robot_ai.backends.serving.options import LATEST, Endpoint, ServerOptions, choice, option, text
+from robot_ai.backends.serving.protocol import Arrays, Described, DescribedTensor
 from robot_ai.backends.serving.tensorflow_tensors import (
     PACKAGE,
     SCHEMA,
@@ -52,22 +52,6 @@ class TFServingOptions(ServerOptions):
     protocol: str = option("auto", "`grpc`, `rest`, or `auto`: what the url's scheme says, else grpc",
                            choice("auto", "grpc", "rest"))  # fmt: skip
     signature: str = option("serving_default", "the SavedModel's signature", text)
-
-
-class TFServingBackend(ServerBackend):
-    """Sends tensors to TensorFlow Serving, or to a server that speaks its protocol, such as OpenVINO Model Server."""
-
-    name = NAME
-    title = "TensorFlow Serving"
-    options = TFServingOptions
-    known = meanings(TFServingOptions)
-    ports = {"grpc": 8500, "rest": 8501}  # noqa: RUF012 (typed in the base class)
-
-    def _connect(self, endpoint: Endpoint, model: str) -> ModelClient:
-        settings = cast(TFServingOptions, self._settings)
-        if endpoint.protocol == "rest":
-            return RestClient(endpoint, settings, model)
-        return GrpcClient(endpoint, settings, model)
 
 
 class GrpcClient:
@@ -208,6 +192,16 @@ class RestClient:
             return {int(status["version"]): str(status["state"]) for status in content["model_version_status"]}
         except (ModelNotServedError, RequestRefusedError, KeyError, TypeError, ValueError):
             return {}
+
+
+class TFServingBackend(ServerBackend):
+    """Sends tensors to TensorFlow Serving, or to a server that speaks its protocol, such as OpenVINO Model Server."""
+
+    name = NAME
+    title = "TensorFlow Serving"
+    options = TFServingOptions
+    ports = {"grpc": 8500, "rest": 8501}  # noqa: RUF012 (typed in the base class)
+    clients = {"grpc": GrpcClient, "rest": RestClient}  # noqa: RUF012
 
 
 def _not_served(states: Mapping[int, str], options: TFServingOptions, model: str, said: str) -> ModelNotServedError:

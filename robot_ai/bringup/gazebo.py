@@ -6,6 +6,7 @@ Knows neither rclpy nor launch.
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from pathlib import Path
 from xml.etree.ElementTree import Element, tostring
 
@@ -21,6 +22,7 @@ from robot_ai.simulation.scene import static_frames as frames_of_model
 from robot_ai.simulation.sdf_reader import SdfReader
 
 BASE_FRAME = "base_link"
+REQUIRED = ("ros_gz_sim", "ros_gz_bridge", "tf2_ros")
 # One bridge per file: a camera must not starve the clock.
 BRIDGES = {
     "clock": "config/gazebo_bridge_clock.yaml",
@@ -33,6 +35,20 @@ _TOPIC_TAGS = ("topic", "odom_topic", "tf_topic", "camera_info_topic")
 
 class RobotFileError(RobotAIError):
     """A robot's or a world's SDF file that cannot be read, or has no base_link."""
+
+
+class MissingGazeboError(RobotAIError):
+    """Packages that gazebo.launch.py starts nodes of are not installed."""
+
+
+def check_installed(packages: Container[str]) -> None:
+    """Raises MissingGazeboError, which says what to install, where one of REQUIRED is not among `packages`."""
+    missing = [package for package in REQUIRED if package not in packages]
+    if missing:
+        raise MissingGazeboError(
+            f"Gazebo's part of ROS is not installed, {', '.join(missing)} missing: sudo apt install ros-jazzy-ros-gz "
+            "ros-jazzy-tf2-ros, and source its setup.bash. simulation.launch.py needs no Gazebo"
+        )
 
 
 def models_directory() -> Path | None:

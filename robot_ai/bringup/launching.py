@@ -56,10 +56,12 @@ def describe_node(executable: Executable) -> LaunchDescription:
     return LaunchDescription([*_common(), *topics, *_node_arguments(member), OpaqueFunction(function=_starter(member))])
 
 
-def describe_members(members: Sequence[Member], off: Sequence[str] = (), use_sim_time: bool = False) -> list[Action]:
+def describe_members(
+    members: Sequence[Member], off: Sequence[str] = (), use_sim_time: bool = False, settings: str = FROM_FILE
+) -> list[Action]:
     """Several nodes of a robot, each with a switch named by its role; those in `off` are off unless asked for.
 
-    Arguments of a single node begin with its role: `camera.backend`.
+    Arguments of a single node begin with its role: `camera.backend`. `settings` is the params_file of who gives none.
     """
     switches = [_switch(member.role, member.role not in off, member.meaning) for member in members]
     used = {topic for member in members for topic in member.topics.values()}
@@ -76,8 +78,8 @@ def describe_members(members: Sequence[Member], off: Sequence[str] = (), use_sim
     ]
     overlay = DeclareLaunchArgument(
         "params_file",
-        default_value=FROM_FILE,
-        description="YAML file of parameters for all nodes, by their names; wins over each node's own file",
+        default_value=settings,
+        description="YAML file of parameters for all nodes, by name; wins over each node's own file; empty: none",
     )
     return [
         *_common(use_sim_time),

@@ -85,6 +85,7 @@ EXECUTABLES = {
             {
                 "detections": "3D detections, of which people are followed",
                 "scan": "LaserScan of what is in the way",
+                "odom": "how the robot really moves, which shows that something holds it",
                 "cmd_vel": "topic of the velocity commands that it gives",
             },
         ),
@@ -115,7 +116,7 @@ TOPICS = {
     "points": Topic("lidar/points", "the lidar's clouds"),
     "scan": Topic("scan", "a planar lidar's scans, for lidar.input:=scan"),
     "twist": Topic("twist", "the lidar's own motion, for lidar.deskew:=twist"),
-    "odom": Topic("odom", "the robot's odometry, for lidar.deskew:=odom"),
+    "odom": Topic("odom", "how the robot moves, from its wheels; also for lidar.deskew:=odom"),
     "cmd_vel": Topic("cmd_vel", "velocity commands from whoever drives"),
     "motors": Topic("cmd_vel", "what the simulated robot's motors obey"),
     "detections_2d": Topic("camera/detections", "where the camera's detections meet the lidar's"),
@@ -247,7 +248,7 @@ DRIVER = Member(
     "driver",
     "follow people and keep away from everything: the robot moves by itself",
     EXECUTABLES["follow_and_avoid"],
-    {"detections": "detections_fused", "scan": "scan", "cmd_vel": "cmd_vel"},
+    {"detections": "detections_fused", "scan": "scan", "odom": "odom", "cmd_vel": "cmd_vel"},
 )
 
 PERCEPTION = (CAMERA, LIDAR, FUSION)

@@ -9,9 +9,9 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from typing import Any
 import cv2
 import rclpy
 from rcl_interfaces.srv import SetParameters
+from rclpy.experimental import EventsExecutor
 from rclpy.parameter import Parameter
 from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
@@ -130,9 +131,11 @@ def run(args: argparse.Namespace) -> int:
 
 def member_processes(args: argparse.Namespace, port: Path) -> list[MemberProcess]:
     """The table's nodes with what this run chooses."""
+    target = swap_target(args)
     chosen: dict[str, dict[str, Any]] = {
         "simulator": {"world": args.world, "seed": args.seed, "renderer": args.renderer},
-        "camera_detector": {"backend": args.backend},
+        # With both cores busy the import of a framework would cost frames.
+        "camera_detector": {"backend": args.backend} | ({"preload_backends": [target]} if target else {}),
         "micro_ros_bridge": {"serial_ports": [str(port)], "udp_port": 0},
     }
     return [
@@ -176,6 +179,8 @@ class Drive:
         topics = {key: default_name(key) for key in ("image", "points", "detections_2d", "detections_fused")}
         topics["vision_info"] = default_name(CAMERA.topics["vision_info"])
         self._watch = DemoWatch(topics, self._draw)
+        self._executor = EventsExecutor()
+        self._executor.add_node(self._watch)
         self._client = self._watch.create_client(SetParameters, f"{CAMERA.executable.name}/set_parameters")
 
     def start(self) -> None:
@@ -191,15 +196,17 @@ class Drive:
                 raise DemoError(f"no detections within {self._args.timeout:.0f} s; the nodes said:\n{said}")
         print(f"Detections flow after {time.monotonic() - self._began:.1f} s.", flush=True)
         self._began = time.monotonic()
+        # From before there is little to see.
+        self._sheet.clear()
 
     def go_on(self) -> None:
         """Drives for as long as was asked for, or until a swap is through. Raises DemoError when a node ends."""
-        target = self._args.swap_to or other_framework(self._args.backend)
+        target = swap_target(self._args)
         while (passed := time.monotonic() - self._began) < self._args.duration or (
             self._swapping and passed < self._args.duration + _SWAP_PATIENCE
         ):
             self._spin()
-            if self._swap is None and target not in ("", "none") and passed > 0.4 * self._args.duration:
+            if self._swap is None and target and passed > 0.4 * self._args.duration:
                 self._ask_for(target)
             self._say()
         if self._terminal:
@@ -257,10 +264,11 @@ class Drive:
 
     def close(self) -> None:
         """Stops listening."""
+        self._executor.shutdown(timeout_sec=1.0)
         self._watch.destroy_node()
 
     def _spin(self) -> None:
-        rclpy.spin_once(self._watch, timeout_sec=_TICK)
+        self._executor.spin_once(timeout_sec=_TICK)
         for name, code in self._group.ended().items():
             raise DemoError(f"{name} ended with exit code {code}:\n{self._group.tail(name)}")
         if self._swap is not None and self._swap.done() and math.isnan(self._swap_ended):
@@ -289,12 +297,12 @@ class Drive:
             "seconds": round(took, 2),
         }
 
-    def _draw(self, moment: Moment, stamp: int) -> None:
+    def _draw(self, stamp: int, moment: Callable[[], Moment]) -> None:
         if stamp / 1e9 < self._next_frame:
             return
         self._next_frame = stamp / 1e9 + 1 / _FILM_RATE - 0.01
         caption = f"{stamp / 1e9:6.1f} s   {self._state()}"
-        picture = compose(Moment(**{**vars(moment), "caption": caption}))
+        picture = compose(replace(moment(), caption=caption))
         self._film.add(picture)
         # Every second is enough to choose from.
         if self._film.frames % round(_FILM_RATE) == 1:
@@ -329,6 +337,12 @@ class Drive:
             print(f"\r{line[: _columns()]:<{_columns()}}", end="", flush=True)
         else:
             print(line, flush=True)
+
+
+def swap_target(args: argparse.Namespace) -> str:
+    """The backend to swap to half way; empty for no swap."""
+    target: str = args.swap_to or other_framework(args.backend)
+    return "" if target == "none" else target
 
 
 def other_framework(backend: str) -> str:

@@ -38,7 +38,7 @@ BASE = "base_link"
 _SENSOR = QoSProfile(depth=2, reliability=ReliabilityPolicy.BEST_EFFORT)
 _MANY = QoSProfile(depth=50)
 _LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-# So many images wait for their detections.
+# So many images and clouds wait for their detections.
 _KEPT = 20
 # The path is drawn from points so far apart, in meters.
 _PATH_STEP = 0.05
@@ -57,9 +57,10 @@ class Counts:
 
 
 class DemoWatch(Node):
-    """Listens; `draw` is called with every moment that is complete, in the thread that spins."""
+    """Listens; `draw` is called for every moment that is complete, with its stamp and what makes the moment, in the
+    thread that spins."""
 
-    def __init__(self, topics: dict[str, str], draw: Callable[[Moment, int], None]) -> None:
+    def __init__(self, topics: dict[str, str], draw: Callable[[int, Callable[[], Moment]], None]) -> None:
         super().__init__("demo")
         self.scores = StampedScores(self._to_base)
         self.counts = Counts()
@@ -74,8 +75,8 @@ class DemoWatch(Node):
         self._draw = draw
         self._transforms = open_transforms(self)
         self._shown: OrderedDict[int, dict[str, Any]] = OrderedDict()
-        self._points: NDArray[np.floating] = np.empty((0, 3), np.float32)
-        self._newest_placed = Detections3D.empty()
+        self._clouds: OrderedDict[int, Any] = OrderedDict()
+        self._newest_placed = (0, Detections3D.empty())
         self._pose = (0.0, 0.0, 0.0)
         self._path: list[tuple[float, float]] = []
         self._clock: tuple[float, int] | None = None
@@ -120,11 +121,9 @@ class DemoWatch(Node):
         self._show("image", message)
 
     def _on_points(self, message: Any) -> None:
-        try:
-            cloud = xyz_of(cloud_view(to_raw_cloud(message), MAX_POINTS))
-            self._points = self._to_base(message).apply(cloud)
-        except RobotAIError as error:
-            self.get_logger().warning(f"a cloud is not drawn: {error}", throttle_duration_sec=5.0)
+        self._clouds[stamp_of(message)] = message
+        while len(self._clouds) > _KEPT:
+            self._clouds.popitem(last=False)
 
     def _on_seen(self, kind: str, message: Any) -> None:
         stamp = stamp_of(message)
@@ -143,7 +142,7 @@ class DemoWatch(Node):
             self.get_logger().warning(f"detections are not scored: {error}", throttle_duration_sec=5.0)
             return
         if kind == "found":
-            self._newest_placed = boxes
+            self._newest_placed = stamp_of(message), boxes
 
     def _on_vision_info(self, message: Any) -> None:
         # As to_vision_info writes it: "nanodet_g 1.0 (pytorch)".
@@ -157,12 +156,25 @@ class DemoWatch(Node):
             self._shown.popitem(last=False)
         if len(entry) < 2:
             return
+        self._draw(stamp, lambda: self._moment(entry))
+        del self._shown[stamp]
+
+    def _moment(self, entry: dict[str, Any]) -> Moment:
         # A copy: the decoded image may be a view of the message.
-        image = image_to_bgr(entry.pop("image"), MAX_PIXELS).copy()
-        moment = Moment(
-            image, from_detection_array(entry["found"]), self._points, self._newest_placed, self._path_from_here()
-        )
-        self._draw(moment, stamp)
+        image = image_to_bgr(entry["image"], MAX_PIXELS).copy()
+        stamp, boxes = self._newest_placed
+        return Moment(image, from_detection_array(entry["found"]), self._cloud(stamp), boxes, self._path_from_here())
+
+    def _cloud(self, stamp: int) -> NDArray[np.floating]:
+        """The points that the boxes were found in: on a robot that turns, newer ones have turned away from them."""
+        try:
+            message = self._clouds[stamp]
+            return self._to_base(message).apply(xyz_of(cloud_view(to_raw_cloud(message), MAX_POINTS)))
+        except KeyError:
+            pass
+        except RobotAIError as error:
+            self.get_logger().warning(f"a cloud is not drawn: {error}", throttle_duration_sec=5.0)
+        return np.empty((0, 3), np.float32)
 
     def _path_from_here(self) -> NDArray[np.float64]:
         x, y, yaw = self._pose

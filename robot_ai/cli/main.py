@@ -28,7 +28,19 @@ ROS_MODULES = ("rclpy", "sensor_msgs", "vision_msgs", "diagnostic_msgs", "std_ms
 
 
 def main(args: list[str] | None = None) -> int:
-    """Runs one verb; a known fault is one line on stderr and exit code 1."""
+    """Runs one verb; a known fault is one line on stderr and exit code 1, Ctrl-C exit code 130 at any moment."""
+    try:
+        return _run_verb(args)
+    except KeyboardInterrupt:
+        return 130
+
+
+def model() -> int:
+    """`ros2 run robot_ai model VERB`: the same as `robot_ai model VERB`."""
+    return main(["model", *sys.argv[1:]])
+
+
+def _run_verb(args: list[str] | None) -> int:
     parser = argparse.ArgumentParser(prog="robot_ai", description="Perception for ROS 2 robots.")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     # A verb's module is imported for its own arguments only: some of them import a framework or ROS.
@@ -45,8 +57,6 @@ def main(args: list[str] | None = None) -> int:
     except RobotAIError as error:
         print(f"robot_ai {parsed.verb}: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        return 130
 
 
 def _import(verb: str) -> ModuleType:

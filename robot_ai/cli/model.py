@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from importlib import import_module
-
-from robot_ai.errors import RobotAIError
 
 # Their modules import frameworks only in `run`.
 VERBS = {
@@ -32,21 +29,3 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Runs the chosen verb; returns its exit code."""
     return int(args.run_model(args))
-
-
-def main(args: list[str] | None = None) -> int:
-    """`ros2 run robot_ai model VERB`; a known fault is one line on stderr and exit code 1."""
-    parser = argparse.ArgumentParser(prog="model", description="Models: import, export, verify, measure.")
-    add_arguments(parser)
-    parsed = parser.parse_args(args)
-    try:
-        return run(parsed)
-    except RobotAIError as error:
-        print(f"robot_ai model {parsed.model_verb}: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

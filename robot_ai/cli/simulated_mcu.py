@@ -6,6 +6,11 @@ What it does it says in lines on stdout; `unplug` and `plug` on stdin pull the c
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from robot_ai.nodes.starting import end_at_once
+
+    end_at_once()  # a Ctrl-C during the imports that follow
+
 import argparse
 import contextlib
 import itertools
@@ -226,9 +231,11 @@ def main(args: list[str] | None = None) -> int:
     parser.add_argument("--namespace", default="", help="ROS namespace of its topics: the bridge's")
     chosen = parser.parse_args(args)
     with contextlib.suppress(KeyboardInterrupt):
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         _run(chosen)
-    # Python takes its handler away before it ends, and a second Ctrl-C would kill it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Python takes its handlers away before it ends, and a second signal would kill it.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     return 0
 
 

@@ -7,7 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from robot_ai.cli import train_camera
-from robot_ai.cli.training_runs import MissingFrameworkError, open_logs, say, stopping_on_signals
+from robot_ai.cli.training_runs import INTERRUPTED, MissingFrameworkError, open_logs, say, stopping_on_signals
 
 MODEL = "model"
 
@@ -71,6 +71,7 @@ def _train_lidar(args: argparse.Namespace) -> int:
     say(f"step {training.step}: validation in {args.output / CURVE}, the model in {model}")
     if training.step < settings.steps:
         say("interrupted; the same command with --resume goes on from here")
+        return INTERRUPTED
     return 0
 
 

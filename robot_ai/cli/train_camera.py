@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import signal
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, wait
 from dataclasses import asdict, fields
@@ -12,13 +13,21 @@ from pathlib import Path
 from typing import Any
 
 from robot_ai.backends.loading import BackendChoice
-from robot_ai.cli.training_runs import MissingFrameworkError, open_logs, say, stopping_on_signals
+from robot_ai.cli.training_runs import (
+    INTERRUPTED,
+    MissingFrameworkError,
+    open_logs,
+    say,
+    sigterm_as_interrupt,
+    stopping_on_signals,
+)
 from robot_ai.model_tool.photos import calibration_images, load_photos
 from robot_ai.models.card import ModelCard
 from robot_ai.models.find import find_model
 from robot_ai.pipeline.image_detector import DetectionSettings, ImageDetector
 
 REPORT = "report.json"
+_VIEWS, _HELD_OUT = "views", "held_out"
 _SCORE_FLOOR = 0.05
 
 
@@ -51,49 +60,64 @@ def run(args: argparse.Namespace) -> int:
     try:
         import torch
         from tqdm import tqdm  # type: ignore[import-untyped]
-
-        from robot_ai.training.camera_training import CameraSettings, CameraTraining, describe
-        from robot_ai.training.camera_views import ViewSettings
     except ModuleNotFoundError as error:
         raise MissingFrameworkError(
             f"training needs {error.name}; install it with: pip install 'robot_ai[train]'"
         ) from error
     torch.set_num_threads(args.threads)
-    base = ModelCard.load(find_model(args.model))
-    views, held_out = args.output / "views", args.output / "held_out"
-    for folder, settings in (
-        (views, ViewSettings(args.world, args.views, args.seed, renderer=args.renderer)),
-        (held_out, ViewSettings(args.world, args.held_out, args.seed, held_out=True, renderer=args.renderer)),
-    ):
-        with tqdm(total=settings.count, desc=folder.name, unit="view") as bar:
-            _make_apart(settings, base.labels, folder, bar)
-    photos = list(calibration_images(load_photos(args.photos), args.photo_views))
-    given = CameraSettings(**{f.name: getattr(args, f.name) for f in fields(CameraSettings)})
-    with tqdm(total=args.views + len(photos), desc="features", unit="image") as bar:
-        training = CameraTraining(given, base, views, photos, args.output, say=lambda _: bar.update())
+    try:
+        with sigterm_as_interrupt():
+            training = _prepare(args, tqdm)
+    except KeyboardInterrupt:
+        say("interrupted before the training; the same command begins what is unfinished anew and goes on")
+        return INTERRUPTED
     if args.resume:
         training.resume()
     logs = args.output / "logs"
-    say(f"{describe(given)}; from step {training.step}; TensorBoard: tensorboard --logdir {logs}")
-    _train(training, given.steps, logs, tqdm)
+    say(f"{training.describe()}; from step {training.step}; TensorBoard: tensorboard --logdir {logs}")
+    _train(training, args.steps, logs, tqdm)
     model = args.output / args.name
     training.write_model(model, _command(args))
     say(f"step {training.step}: the model is in {model}")
-    if training.step < given.steps:
+    if training.step < args.steps:
         say("interrupted; the same command with --resume goes on from here")
-        return 0
-    _compare(str(args.model), str(model.resolve()), held_out, args.output / REPORT)
+        return INTERRUPTED
+    _compare(str(args.model), str(model.resolve()), args.output / _HELD_OUT, args.output / REPORT)
     return 0
+
+
+def _prepare(args: argparse.Namespace, bars: Any) -> Any:
+    """The views, unless they are there already, and a training of them at its beginning."""
+    from robot_ai.training.camera_training import CameraSettings, CameraTraining
+    from robot_ai.training.camera_views import ViewSettings
+
+    base = ModelCard.load(find_model(args.model))
+    for folder, settings in (
+        (_VIEWS, ViewSettings(args.world, args.views, args.seed, renderer=args.renderer)),
+        (_HELD_OUT, ViewSettings(args.world, args.held_out, args.seed, held_out=True, renderer=args.renderer)),
+    ):
+        with bars(total=settings.count, desc=folder, unit="view") as bar:
+            _make_apart(settings, base.labels, args.output / folder, bar)
+    photos = list(calibration_images(load_photos(args.photos), args.photo_views))
+    given = CameraSettings(**{f.name: getattr(args, f.name) for f in fields(CameraSettings)})
+    with bars(total=args.views + len(photos), desc="features", unit="image") as bar:
+        return CameraTraining(given, base, args.output / _VIEWS, photos, args.output, say=lambda _: bar.update())
 
 
 def _make_apart(settings: Any, labels: tuple[str, ...], folder: Path, bar: Any) -> None:
     """Makes views in a process of their own: Mesa's LLVM and TensorFlow's, which TensorBoard loads, crash together."""
     from robot_ai.training.camera_views import make_views
 
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+    ours_alone = (signal.SIGINT, signal.SIG_IGN)
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), signal.signal, ours_alone) as pool:
         made = pool.submit(make_views, settings, labels, folder)
-        while not wait([made], timeout=0.5).done:
-            bar.update(len(list((folder / "images").glob("*.jpg"))) - bar.n)
+        try:
+            while not wait([made], timeout=0.5).done:
+                bar.update(len(list((folder / "images").glob("*.jpg"))) - bar.n)
+        except KeyboardInterrupt:
+            for child in multiprocessing.active_children():
+                child.terminate()
+            raise
         made.result()
     bar.update(settings.count - bar.n)
 
@@ -108,7 +132,7 @@ def _train(training: Any, steps: int, logs: Path, bars: Any) -> None:
 
             def tell(step: int, parts: dict[str, float]) -> None:
                 bar.update()
-                bar.set_postfix({name: f"{value:.3f}" for name, value in parts.items()})
+                bar.set_postfix(loss=f"{parts['total']:.3f}")
                 for name, value in parts.items():
                     log(f"loss/{name}", value, step)
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from robot_ai.errors import RobotAIError
+
+INTERRUPTED = 130
+"""The exit code of a training that a signal ended, as a shell reports Ctrl-C."""
 
 
 class MissingFrameworkError(RobotAIError):
@@ -19,6 +24,20 @@ class MissingFrameworkError(RobotAIError):
 def say(text: str) -> None:
     """Prints a line that begins with the time."""
     print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
+
+
+@contextmanager
+def sigterm_as_interrupt() -> Iterator[None]:
+    """SIGTERM raises KeyboardInterrupt meanwhile, as Ctrl-C does."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager
@@ -35,6 +54,7 @@ def stopping_on_signals() -> Iterator[Callable[[], bool]]:
 
 def open_logs(folder: Path) -> tuple[Callable[[str, float, int], None], Callable[[], None]]:
     """A function that logs for TensorBoard, and one that ends this; both do nothing where TensorBoard is missing."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorBoard imports TensorFlow where it is installed
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:

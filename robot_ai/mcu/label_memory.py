@@ -29,9 +29,13 @@ class LabelMemory:
         self._keep = keep
         self._known: list[_Known] = []
 
-    def watched(self, now: float, seen: PolarDetections, labeled: NDArray[np.bool_]) -> PolarDetections:
+    def watched(
+        self, now: float, seen: PolarDetections, labeled: NDArray[np.bool_], large: NDArray[np.bool_]
+    ) -> PolarDetections:
         """Of what is seen, what has a watched label (N,) or has had it; and what is not seen, but is not forgotten.
 
+        `large` (N,) tells what is too large to be somebody who has lost his label: a wall, whose box reaches far beyond
+        it, around the robot even. Where he stands before one and is seen as a part of it, he stays where he was.
         `now` is a monotonic time in seconds. Things of unknown range have no place to be remembered by.
         """
         places = np.column_stack([seen.ranges * np.cos(seen.bearings), seen.ranges * np.sin(seen.bearings)])
@@ -42,9 +46,13 @@ class LabelMemory:
             near = np.flatnonzero(np.nan_to_num(gaps, nan=np.inf) <= self._reach)
             if len(near):
                 # One that still has the label is it; else the nearest one takes it over.
-                heirs = near[counted[near]]
-                counted[heirs if len(heirs) else near[[np.argmin(gaps[near])]]] = True
-            elif now - known.heard <= self._keep:
+                heirs, small = near[counted[near]], near[~large[near]]
+                if len(heirs) or len(small):
+                    counted[heirs if len(heirs) else small[[np.argmin(gaps[small])]]] = True
+                    continue
+                if (seen.ranges[near] > 0).any():
+                    known.heard = now
+            if now - known.heard <= self._keep:
                 unseen.append(known)
         taken = np.flatnonzero(counted)
         self._known = unseen + [

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 from robot_ai.mcu.errors import CompactDetectionsError
 
@@ -115,12 +116,8 @@ def _widths(centers: Floats, rotations: Floats, sizes: Floats, bearings: Floats,
 
 def _rotations(quaternions: Floats) -> Floats:
     """(N, 3, 3) rotation matrices; a quaternion of length 0, which many publishers leave, means no rotation."""
-    lengths = np.linalg.norm(quaternions, axis=1, keepdims=True)
-    q = np.where(lengths > 0, quaternions / np.where(lengths > 0, lengths, 1), np.array([0.0, 0.0, 0.0, 1.0]))
-    x, y, z, w = q.T
-    rows = [
-        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-    ]
-    return np.moveaxis(np.array(rows), -1, 0)
+    if not len(quaternions):
+        return np.empty((0, 3, 3))
+    missing = np.linalg.norm(quaternions, axis=1, keepdims=True) == 0
+    matrices: Floats = Rotation.from_quat(np.where(missing, [0.0, 0.0, 0.0, 1.0], quaternions)).as_matrix()
+    return matrices

@@ -114,10 +114,11 @@ class Agent:
 
     def next_wake(self) -> float | None:
         """The monotonic time at which `poll` has something to do; None while there is nothing."""
-        times = [] if self._next_tick is None else [self._next_tick]
-        if self._timers:
-            times.append(self._timers[0][0])
-        return min(times, default=None)
+        tick = self._next_tick
+        if not self._timers:
+            return tick
+        timer = self._timers[0][0]
+        return timer if tick is None or timer < tick else tick
 
     def deliver(self, handle: Handle, cdr: bytes, now: float) -> None:
         """A sample for a datareader; see `Inbox`."""

@@ -34,7 +34,7 @@ def _table() -> list[int]:
     return [((half := word >> 8 ^ single[word & 0xFF]) >> 8) ^ single[half & 0xFF] for word in range(1 << 16)]
 
 
-def crc16(data: bytes) -> int:
+def crc16_python(data: bytes) -> int:
     """CRC-16/ARC; of b"123456789" it is BB3D."""
     table = _table()
     crc = 0
@@ -44,6 +44,13 @@ def crc16(data: bytes) -> int:
         # One byte is the pair of it and nothing, shifted: the table's upper half serves.
         crc = table[(crc ^ data[-1]) << 8 & 0xFF00] ^ crc >> 8
     return crc
+
+
+try:
+    from fastcrc.crc16 import arc as crc16
+except ImportError:
+    # No distribution has fastcrc, and a robot's bridge must run with what rosdep installs.
+    crc16 = crc16_python  # type: ignore[assignment]
 
 
 def frame(payload: bytes, source: int, destination: int) -> bytes:
@@ -83,10 +90,26 @@ class Deframer:
             if self._inside and self._body:
                 self.rejected["cut frames"] += 1
             self._body.clear()
+            whole = self._whole(part)
+            if whole is not None:
+                self._inside = False
+                found.append(whole)
+                continue
             self._inside = True
             self._escaped = False
             self._extend(part, found)
         return found
+
+    def _whole(self, part: bytes) -> tuple[int, bytes] | None:
+        """Source and payload when all of a frame and no more came at once, and nothing in it is escaped: most do."""
+        size = len(part) - _HEAD.size - _CRC_SIZE
+        if size < 0 or _ESCAPE in part:
+            return None
+        source, destination, length = _HEAD.unpack_from(part)
+        if length != size or length > self._max_payload or destination != self._address:
+            return None
+        payload = part[_HEAD.size : -_CRC_SIZE]
+        return (source, payload) if crc16(payload) == part[-2] | part[-1] << 8 else None
 
     def _extend(self, part: bytes, found: list[tuple[int, bytes]]) -> None:
         """Goes on with the frame that has begun; `part` holds no flag."""

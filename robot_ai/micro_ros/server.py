@@ -210,16 +210,16 @@ class AgentServer:
     def _sleep(self) -> float:
         """Seconds until there is something to do that nobody wakes us for."""
         now = time.monotonic()
-        times = [now + _LONGEST_SLEEP]
+        until = now + _LONGEST_SLEEP
         for transport in self._transports:
             wake = transport.poll(now)
-            if wake is not None:
-                times.append(wake)
+            if wake is not None and wake < until:
+                until = wake
         wake = self._agent.next_wake()
-        if wake is not None:
-            times.append(wake)
-        self._sleeps_until = min(times)
-        return max(0.0, self._sleeps_until - now)
+        if wake is not None and wake < until:
+            until = wake
+        self._sleeps_until = until
+        return until - now if until > now else 0.0
 
     def _send(self) -> None:
         transports = self._transports

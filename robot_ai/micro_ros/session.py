@@ -203,8 +203,7 @@ class Session:
         return False
 
     def _on_acknack(self, data: bytes, start: int, end: int, flags: int, _stream_id: int) -> bool:
-        reader = CdrReader(data, bool(flags & LITTLE_ENDIAN), start, end)
-        first, missing, stream_id = reader.u16(), int.from_bytes(reader.raw(2), "big"), reader.u8()
+        first, missing, stream_id = wire.parse_acknack(data, start, end, bool(flags & LITTLE_ENDIAN))
         if self.outbox.acknowledge(stream_id, first, missing, self._now):
             self.traffic.pump_blocked()
         return True

@@ -164,7 +164,7 @@ class ReliableOutput:
         elif done > len(self._unacked):
             return []
         again = []
-        for i in range(WINDOW):
+        for i in range(missing.bit_length()):
             if missing >> i & 1:
                 sequence = (first_unacked + i) & _MODULO
                 message = self._unacked.get(sequence)

@@ -81,6 +81,8 @@ SUBHEADER_SIZE = 4
 ENCAPSULATION = b"\x00\x01\x00\x00"
 """Before a sample in DDS: XCDR1, little endian, no options. On the XRCE wire samples go without it."""
 
+_LITTLE_U16, _BIG_U16 = struct.Struct("<H"), struct.Struct(">H")
+_ACKNACK_SIZE = 5
 _AGENT_INFO = COOKIE + VERSION + VENDOR + b"\0"
 
 
@@ -123,6 +125,14 @@ def get_info(request_id: int, object_id: int, mask: int) -> bytes:
 def acknack(first_unacked: int, missing: int, stream_id: int) -> bytes:
     """ACKNACK. Bit i of `missing` says that `first_unacked` + i has not come."""
     return b"\x0a\x01\x05\x00" + struct.pack("<H", first_unacked) + struct.pack(">HB", missing, stream_id)
+
+
+def parse_acknack(data: bytes, start: int, end: int, little: bool) -> tuple[int, int, int]:
+    """First unacknowledged message, the bits of the missing ones, stream. Raises MessageError."""
+    if end - start < _ACKNACK_SIZE:
+        raise MessageError(f"{_ACKNACK_SIZE} bytes of ACKNACK are expected, {end - start} are there")
+    first: int = (_LITTLE_U16 if little else _BIG_U16).unpack_from(data, start)[0]
+    return first, data[start + 2] << 8 | data[start + 3], data[start + 4]
 
 
 def heartbeat(first: int, last: int, stream_id: int) -> bytes:

@@ -18,9 +18,10 @@ from robot_ai.model_tool.matching import Agreement
 from robot_ai.model_tool.trials import Outcome, Trial
 from robot_ai.models.artifacts import Artifact, backend_of
 from robot_ai.models.card import ModelCard
+from robot_ai.models.comparison import Difference, differences
 from robot_ai.models.errors import GoldenSampleError, ModelCardError
 from robot_ai.models.find import find_model
-from robot_ai.models.golden import Difference, compare, tolerance_of
+from robot_ai.models.golden import tolerance_of
 from robot_ai.perception.decoders.errors import DecoderError
 
 Say = Callable[[str], None]
@@ -150,7 +151,7 @@ class Verifier:
         artifact = self._card.artifacts[row.key]
         limits = LIMITS[row.precision]
         row.tolerance = tolerance_of(artifact)
-        row.tensors = _tensor_difference(reference.outputs, outcome.outputs)
+        row.tensors = _tensor_difference(self._card, reference.outputs, outcome.outputs, row.tolerance)
         row.agreement = self._trial.agree(reference, outcome, self._card.thresholds.confidence, limits.score)
         row.faults += _faults(row, artifact, limits)
         if row.average_precision is not None and reference_row.average_precision is not None:
@@ -170,11 +171,16 @@ def why_not(key: str, frameworks: dict[str, Any]) -> str:
 
 
 def _tensor_difference(
-    expected: Sequence[dict[str, NDArray[Any]]], given: Sequence[dict[str, NDArray[Any]]]
+    card: ModelCard,
+    expected: Sequence[dict[str, NDArray[Any]]],
+    given: Sequence[dict[str, NDArray[Any]]],
+    tolerance: float,
 ) -> Difference:
     """Over all samples and outputs: the largest and mean difference, and the output with the largest relative one."""
     found = [
-        compare(array, other[name]) for one, other in zip(expected, given, strict=True) for name, array in one.items()
+        difference
+        for one, other in zip(expected, given, strict=True)
+        for difference in differences(card, one, other, tolerance).values()
     ]
     worst = max(found, key=lambda difference: difference.relative)
     return Difference(worst.largest, float(np.mean([difference.mean for difference in found])), worst.magnitude)

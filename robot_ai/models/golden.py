@@ -63,28 +63,6 @@ class GoldenSample:
         return inputs
 
 
-@dataclass(frozen=True)
-class Difference:
-    """How far an output is from the golden one: the largest and the mean difference, and the golden magnitude."""
-
-    largest: float
-    mean: float
-    magnitude: float
-
-    @property
-    def relative(self) -> float:
-        """The largest difference as a part of the golden output's largest magnitude, which counts as 1 at least."""
-        return self.largest / max(1.0, self.magnitude)
-
-
-def compare(expected: NDArray[Any], given: NDArray[Any]) -> Difference:
-    """The difference between two arrays of one shape; infinite where a value is NaN or infinity."""
-    if not np.isfinite(given).all():
-        return Difference(float("inf"), float("inf"), float(np.abs(expected).max(initial=0)))
-    apart = np.abs(given.astype(np.float64) - expected.astype(np.float64))
-    return Difference(float(apart.max(initial=0)), float(apart.mean()), float(np.abs(expected).max(initial=0)))
-
-
 def tolerance_of(artifact: Artifact, precision: str = "auto") -> float:
     """The relative difference that is accepted of an artifact run in a precision (`auto`: its own)."""
     if artifact.tolerance is not None and precision in ("auto", artifact.precision):

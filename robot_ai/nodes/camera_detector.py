@@ -22,7 +22,7 @@ from robot_ai.ros.parameters import NodeParameters
 QOS_CHECK_PERIOD = 0.25
 # Deactivation waits this long, in seconds, for the forward pass under way.
 STOP_TIMEOUT = 10.0
-_LOADER = ModelLoader(ImageDetector.load, check_artifact)
+_LOADER = ModelLoader(ImageDetector.load, check_artifact, lambda values: (values.settings,))
 
 
 class CameraDetector(SafeLifecycleNode):
@@ -125,7 +125,7 @@ class CameraDetector(SafeLifecycleNode):
         holder = self._model.holder
         assert holder is not None, "the worker runs only while a model is loaded"
         try:
-            result = holder.detect(images, self._settings.values.settings)
+            result = holder.detect(images)
         except Exception as error:
             self._model.failed(error)
             raise

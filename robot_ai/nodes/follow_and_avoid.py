@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 
 import numpy as np
 from geometry_msgs.msg import Twist, TwistStamped
+from nav_msgs.msg import Odometry
 from rclpy.publisher import Publisher
-from rclpy.qos import QoSProfile
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.subscription import Subscription
 from rclpy.timer import Timer
 from sensor_msgs.msg import LaserScan
 from std_msgs.msg import Header
@@ -30,6 +33,7 @@ from robot_ai.ros.qos import MatchedSubscription
 from robot_ai.ros.transforms import TransformSource, open_transforms
 
 QOS_CHECK_PERIOD = 0.25
+_ANY = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
 class FollowAndAvoidNode(SafeLifecycleNode):
@@ -41,8 +45,9 @@ class FollowAndAvoidNode(SafeLifecycleNode):
         self._publisher: Publisher | None = None
         self._transforms: TransformSource | None = None
         self._inputs: dict[str, MatchedSubscription] = {}
+        self._odometry: Subscription | None = None
         self._timer: Timer | None = None
-        self._counts = {"scans": 0, "detections": 0, "refused": 0}
+        self._counts = {"scans": 0, "detections": 0, "odometry": 0, "refused": 0}
         self._problems: dict[str, str] = {}
         self._motion = Motion()
         self._settings = NodeParameters(
@@ -69,6 +74,8 @@ class FollowAndAvoidNode(SafeLifecycleNode):
             ("detections", Detection3DArray, self._on_detections),
         ):
             self._inputs[topic] = MatchedSubscription(self, kind, topic, callback)
+        # Not among the inputs that are looked after: a robot without odometry is driven, too.
+        self._odometry = self.create_subscription(Odometry, "odom", self._on_odometry, _ANY)
         # The robot must be told to stand while simulated time stands still, too.
         self._timer = self.create_timer(1.0 / self._settings.values.rate, self._tick, clock=self.steady)
 
@@ -80,6 +87,9 @@ class FollowAndAvoidNode(SafeLifecycleNode):
         for subscription in self._inputs.values():
             subscription.destroy()
         self._inputs.clear()
+        odometry, self._odometry = self._odometry, None
+        if odometry is not None:
+            self.destroy_subscription(odometry)
         if self._driver is not None:
             self._send(Motion())
         self._driver = None
@@ -123,6 +133,13 @@ class FollowAndAvoidNode(SafeLifecycleNode):
         if self._driver is not None:
             self._driver.saw_people(time.monotonic(), people)
         self._problems.pop("detections", None)
+
+    def _on_odometry(self, message: Any) -> None:
+        self._counts["odometry"] += 1
+        twist = message.twist.twist
+        speed, turn = float(twist.linear.x), float(twist.angular.z)
+        if self._driver is not None and math.isfinite(speed) and math.isfinite(turn):
+            self._driver.saw_motion(time.monotonic(), Motion(speed, turn))
 
     def _people(self, found: Detections3D, to_base: RigidTransform) -> People:
         values = self._settings.values

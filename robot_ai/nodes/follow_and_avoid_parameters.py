@@ -63,6 +63,10 @@ class FollowAndAvoidParameters:
     wander: float = parameter(
         8.0, "seconds that it then drives on, without following anyone", minimum=0.0, maximum=3600.0, while_running=True
     )
+    held: float = parameter(
+        1.0, "seconds without the motion that it asked for, by odom, after which it turns to another way; 0: never",
+        minimum=0.0, maximum=60.0, while_running=True,
+    )  # fmt: skip
     rate: float = parameter(20.0, "commands per second", minimum=1.0, maximum=200.0)
     stamped_cmd_vel: bool = parameter(False, "cmd_vel is a TwistStamped")
     autostart: bool = parameter(True, "configure and activate at start, without a lifecycle manager", read_only=True)
@@ -88,6 +92,7 @@ class FollowAndAvoidParameters:
             memory=self.memory,
             visit=self.visit,
             wander=self.wander,
+            held=self.held,
         )
 
     def check(self) -> None:

@@ -115,6 +115,12 @@ class MicroRosBridgeParameters:
         0.0, "an obstacle nearer than this, in m, means DEGRADED; 0: not watched", minimum=0.0, maximum=100.0,
         while_running=True,
     )  # fmt: skip
+    turn_distance: float = parameter(
+        0.0,
+        "after the stop before an obstacle the robot may turn in place while the obstacle is no nearer than this, in "
+        "m; 0: never. Larger than what sticks out furthest from the axis that it turns about",
+        minimum=0.0, maximum=100.0, while_running=True,
+    )  # fmt: skip
     obstacle_half_angle: float = parameter(
         math.pi, "only what reaches within this angle, in rad, left or right of ahead is an obstacle", minimum=0.0,
         maximum=math.pi, while_running=True,
@@ -128,8 +134,9 @@ class MicroRosBridgeParameters:
         1.0, "seconds that all must have been well before STOP is left", minimum=0.0, maximum=60.0, while_running=True
     )
     degraded_speed: float = parameter(
-        0.5, "share of cmd_vel that is passed on in DEGRADED", minimum=0.0, maximum=1.0, while_running=True
-    )
+        0.5, "share of cmd_vel that is passed on in DEGRADED, and of its turn in TURN_ONLY", minimum=0.0, maximum=1.0,
+        while_running=True,
+    )  # fmt: skip
     detections_type: str = parameter(
         "2d", "what comes on detections: 2d (Detection2DArray) or 3d (Detection3DArray)", choices=("2d", "3d")
     )
@@ -155,6 +162,7 @@ class MicroRosBridgeParameters:
             command_timeout=self.command_timeout,
             stop_distance=self.stop_distance,
             slow_distance=self.slow_distance,
+            turn_distance=self.turn_distance,
             resume_after=self.resume_after,
             degraded_speed=self.degraded_speed,
         )

@@ -35,6 +35,11 @@ class ModelParameters:
     fallback_backends: tuple[str, ...] = parameter(
         (), "backends that take over, in this order, when the chosen one fails; it is tried again after a back-off"
     )
+    preload_backends: tuple[str, ...] = parameter(
+        (),
+        "backends in which the model is loaded once and closed again while configuring, so that a later swap to one "
+        "finds its framework imported; costs the framework's memory (docs/backends.md) and the time of its start",
+    )
     max_consecutive_failures: int = parameter(
         5,
         "failed forward passes in a row after which the next of fallback_backends is loaded",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +21,7 @@ from robot_ai.simulation.errors import SimulatorMissingError
 
 try:
     from robot_ai.simulation.apart import open_scene_apart
-    from robot_ai.simulation.memory import return_memory
+    from robot_ai.simulation.memory import return_memory, small_pages
     from robot_ai.simulation.pacing import Pace
     from robot_ai.simulation.renderers import choose, open_renderer
     from robot_ai.simulation.scene import MountedSensor, Scene
@@ -32,6 +33,8 @@ except ImportError as error:
 
 # Deactivation waits this long, in seconds, for the image under way.
 STOP_TIMEOUT = 20.0
+# All that happens once has happened after so many seconds of simulation.
+_SETTLED = 5.0
 # A world that runs slower than this share of what is asked for is worth a warning.
 _SLOW = 0.95
 
@@ -139,8 +142,13 @@ class Simulator(SafeLifecycleNode):
                 simulation.renderer = open_renderer(simulation.scene, self._renderer)
                 return_memory()
             try:
+                settled = time.monotonic() + _SETTLED
                 while not self._stop.is_set():
                     self._advance(simulation, port)
+                    if time.monotonic() > settled:
+                        # The first images have been drawn, for which drivers compile; much of that is not needed again.
+                        return_memory()
+                        settled = math.inf
             finally:
                 renderer, simulation.renderer = simulation.renderer, None
                 if renderer is not None:
@@ -207,6 +215,7 @@ def _has_camera(scene: Scene) -> bool:
 
 def main(args: list[str] | None = None) -> int:
     """Runs the node."""
+    small_pages()
     return run(Simulator, args)
 
 

@@ -33,13 +33,16 @@ Served = TypeVar("Served", bound=ServedModel)
 class ModelHolder(Generic[Served]):
     """Gives every batch to the current detector; one that was replaced is closed once its last pass has ended.
 
-    A pass that never ends keeps its detector: native code cannot be stopped from outside, and freeing the memory under
-    it would end the process. Thread-safe.
+    `settings` is what the detector is given after each batch. It changes in the same moment as the detector: what is
+    meant for one model, such as a filter of its labels, may be wrong for another. A pass that never ends keeps its
+    detector: native code cannot be stopped from outside, and freeing the memory under it would end the process.
+    Thread-safe.
     """
 
-    def __init__(self, detector: Served) -> None:
+    def __init__(self, detector: Served, *settings: Any) -> None:
         self._lock = threading.Lock()
         self._current = detector
+        self._settings = settings
         self._passes: Counter[int] = Counter()
         self._started: float | None = None
 
@@ -49,13 +52,13 @@ class ModelHolder(Generic[Served]):
         return self._current
 
     def detect(self, *given: Any) -> Any:
-        """One pass of the current detector; takes and gives what its `detect` does, and raises what it raises."""
+        """One pass of the current detector, with its settings; gives what its `detect` gives, raises what it raises."""
         with self._lock:
-            detector = self._current
+            detector, settings = self._current, self._settings
             self._passes[id(detector)] += 1
             self._started = started = time.monotonic()
         try:
-            return detector.detect(*given)
+            return detector.detect(*given, *settings)
         finally:
             with self._lock:
                 self._passes[id(detector)] -= 1
@@ -71,10 +74,15 @@ class ModelHolder(Generic[Served]):
         started = self._started
         return 0.0 if started is None else now - started
 
-    def switch(self, detector: Served) -> None:
-        """Makes `detector` the current one, from the next batch on."""
+    def adjust(self, *settings: Any) -> None:
+        """Gives the current detector other settings, from the next batch on."""
         with self._lock:
-            old, self._current = self._current, detector
+            self._settings = settings
+
+    def switch(self, detector: Served, *settings: Any) -> None:
+        """Makes `detector` the current one, with these settings, from the next batch on."""
+        with self._lock:
+            old, self._current, self._settings = self._current, detector, settings
             idle = not self._passes[id(old)]
         if idle:
             _close(old)

@@ -48,6 +48,12 @@ def is_labeled(message: Any, names: Sequence[str]) -> NDArray[np.bool_]:
     return np.array([hypothesis.class_id in names for hypothesis in best], bool)
 
 
+def is_larger(message: Any, limit: float) -> NDArray[np.bool_]:
+    """(N,): whether a box is longer than `limit` meters along the floor; False for 2D; rows as in is_labeled."""
+    sizes = [getattr(detection.bbox, "size", None) for detection in message.detections if detection.results]
+    return np.array([size is not None and max(size.x, size.y) > limit for size in sizes], bool)
+
+
 def to_compact_message(detections: PolarDetections, rows: int, age: float) -> Float32MultiArray:
     """The message of `rows` rows; robot_ai/mcu/compact.py has its format."""
     count = len(FIELDS)

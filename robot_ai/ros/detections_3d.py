@@ -84,7 +84,7 @@ class MarkerPainter:
         """Markers of one message. velocities: (N, 3) in meters per second, drawn as arrows from the box's middle."""
         markers = []
         for index, name in enumerate(detections.names):
-            blue, green, red = (channel / 255 for channel in class_color(int(detections.class_indices[index])))
+            blue, green, red = (channel / 255 for channel in class_color(name))
             color = ColorRGBA(r=red, g=green, b=blue, a=0.5)
             markers.append(self._box(detections, index, header, color))
             label = f"{name} {detections.scores[index]:.2f}" + (f" #{ids[index]}" if ids else "")

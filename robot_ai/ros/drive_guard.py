@@ -18,7 +18,12 @@ from robot_ai.safety.watchdog import SafetyLimits, SafetyState, Verdict, Watchdo
 # Only the newest counts; a reliable writer also serves subscriptions of best effort.
 _NEWEST = QoSProfile(depth=1)
 _ANY = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
-_LEVELS = {SafetyState.OK: OK, SafetyState.DEGRADED: WARN, SafetyState.STOP: ERROR}
+_LEVELS = {
+    SafetyState.OK: OK,
+    SafetyState.DEGRADED: WARN,
+    SafetyState.TURN_ONLY: WARN,
+    SafetyState.STOP: ERROR,
+}
 
 
 class DriveGuard:
@@ -90,6 +95,7 @@ class DriveGuard:
         status.values |= {
             "state": verdict.state.name,
             "speed passed on (%)": f"{verdict.speed * 100:.0f}",
+            "turn passed on (%)": f"{verdict.turn * 100:.0f}",
             "MCU heartbeats": str(self._mcu_beats),
             "commands refused": str(self._refused),
         }
@@ -135,7 +141,7 @@ class DriveGuard:
             self._watchdog.saw_command(time.monotonic(), any(numbers))
         self._judge()
         if self._verdict.state is not SafetyState.STOP:
-            self._command.publish(_scaled(message, self._verdict.speed))
+            self._command.publish(_scaled(message, self._verdict))
 
 
 def _numbers(twist: Any) -> tuple[float, ...]:
@@ -143,9 +149,10 @@ def _numbers(twist: Any) -> tuple[float, ...]:
     return (linear.x, linear.y, linear.z, angular.x, angular.y, angular.z)
 
 
-def _scaled(twist: Any, speed: float) -> Twist:
+def _scaled(twist: Any, verdict: Verdict) -> Twist:
     scaled = Twist()
     for part in ("linear", "angular"):
         for axis in "xyz":
-            setattr(getattr(scaled, part), axis, getattr(getattr(twist, part), axis) * speed)
+            share = verdict.turn if (part, axis) == ("angular", "z") else verdict.speed
+            setattr(getattr(scaled, part), axis, getattr(getattr(twist, part), axis) * share)
     return scaled

@@ -102,7 +102,7 @@ class SafeLifecycleNode(LifecycleNode, ABC):
         self, msg_type: Any, topic: str, callback: Callable[..., None], *args: Any, **kwargs: Any
     ) -> Subscription:
         """Subscribes; a callback of two parameters gets the message and its info under every executor."""
-        return super().create_subscription(msg_type, topic, _with_info(callback), *args, **kwargs)
+        return super().create_subscription(msg_type, topic, with_info(callback), *args, **kwargs)
 
     @property
     def state_label(self) -> str:
@@ -185,7 +185,7 @@ class SafeLifecycleNode(LifecycleNode, ABC):
         service.callback = guarded
 
 
-def _with_info(callback: Callable[..., None]) -> Callable[..., None]:
+def with_info(callback: Callable[..., None]) -> Callable[..., None]:
     """Lets EventsExecutor call a callback of two parameters: rclpy 7.1 hands it message and info as one tuple."""
     try:
         inspect.signature(callback).bind(object())
@@ -206,9 +206,9 @@ def run(create_node: Callable[[], SafeLifecycleNode], args: list[str] | None = N
 
     A node that cannot even be created (an impossible parameter value) is one line on stderr and exit code 1.
     """
+    stop = _StopSignals()
     # rclpy's own handlers invalidate the context at once, under the worker that still publishes its last frame.
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
-    stop = _StopSignals()
     try:
         node = create_node()
     except (
@@ -228,7 +228,8 @@ def run(create_node: Callable[[], SafeLifecycleNode], args: list[str] | None = N
     try:
         if node.get_parameter("autostart").value:
             with stop.interrupting():
-                node.autostart()
+                if not stop.received:
+                    node.autostart()
         # A signal is only seen between two waits.
         while not stop.received and rclpy.ok():
             executor.spin_once(timeout_sec=SIGNAL_LATENCY)

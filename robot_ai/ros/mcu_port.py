@@ -20,11 +20,13 @@ from robot_ai.mcu.errors import CompactDetectionsError
 from robot_ai.mcu.label_memory import LabelMemory
 from robot_ai.mcu.polar import PolarDetections
 from robot_ai.pipeline.rate import RateLimiter
-from robot_ai.ros.compact_detections import is_labeled, polar_from_2d, polar_from_3d, to_compact_message
+from robot_ai.ros.compact_detections import is_labeled, is_larger, polar_from_2d, polar_from_3d, to_compact_message
 from robot_ai.ros.diagnostics import Status
 
 _LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 _ANY = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
+# Longer than this, in meters, is no single thing that has lost its label for a moment.
+_LARGE = 2.5
 # A stamp further from our clock than this was made by another clock: the difference is no age.
 _COMPARABLE_SECONDS = 60.0
 
@@ -91,7 +93,8 @@ class McuPort:
         # A stamp that cannot be compared says nothing: then what arrives counts as seen now.
         watched = polar
         if obstacles:
-            watched = self._memory.watched(time.monotonic(), polar, is_labeled(message, obstacles))
+            labeled, large = is_labeled(message, obstacles), is_larger(message, _LARGE)
+            watched = self._memory.watched(time.monotonic(), polar, labeled, large)
         self._seen(0.0 if math.isnan(age) else age, watched.nearest_within(half_angle))
         if not self._limiter.allow(time.monotonic(), rate):
             self._counts["left out by rate"] += 1

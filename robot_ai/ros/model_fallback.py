@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from typing import Generic, Protocol
 
@@ -156,9 +155,7 @@ class ModelFallback(Generic[Served]):
         self._load(following)
 
     def _load(self, backend: str) -> None:
-        # Options and precision were chosen for the preferred backend; another one may not know them.
-        plain = dataclasses.replace(self._preferred, backend=backend, precision="auto", options=())
-        self._swapper.start(self._preferred if backend == self._preferred.backend else plain)
+        self._swapper.start(self._preferred.in_backend(backend))
 
     def _tell_policy(self) -> None:
         policy = self._policy

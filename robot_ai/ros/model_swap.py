@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic
+from typing import Any, Generic, Protocol
 
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
@@ -29,10 +29,14 @@ POLL_PERIOD = 0.05
 
 @dataclass(frozen=True)
 class ModelLoader(Generic[Served]):
-    """`load` makes a detector of a choice; `check` refuses a choice at once where it can. Both raise a RobotAIError."""
+    """`load` makes a detector of a choice; `check` refuses a choice at once where it can. Both raise a RobotAIError.
+
+    `settings` takes from a node's values what its detector is given after each batch, if anything.
+    """
 
     load: Callable[[BackendChoice], Served]
     check: Callable[[BackendChoice], None]
+    settings: Callable[[Any], tuple[Any, ...]] = lambda values: ()
 
 
 def check_artifact(choice: BackendChoice) -> None:
@@ -40,10 +44,18 @@ def check_artifact(choice: BackendChoice) -> None:
     ModelCard.load(find_model(choice.model), backends=()).select(choice.backend, choice.precision)
 
 
+class ModelSettings(FallbackSettings, Protocol):
+    """What this asks of a node's parameters; they are described in robot_ai.nodes.model_parameters."""
+
+    @property
+    def preload_backends(self) -> tuple[str, ...]:
+        """Where to load the model once beforehand."""
+
+
 class ModelSwap(Generic[Served]):
     """Keeps the model of one node. `switched` is called after each switch; `abandon` gives up a pass that hangs.
 
-    `settings` is the node's NodeParameters, with values of FallbackSettings. All methods but `failed` and `succeeded`
+    `settings` is the node's NodeParameters, with values of ModelSettings. All methods but `failed` and `succeeded`
     are called in the executor's thread.
     """
 
@@ -75,10 +87,12 @@ class ModelSwap(Generic[Served]):
         """The detector that serves."""
         return self.holder.current if self.holder else None
 
-    def load(self, values: FallbackSettings) -> Served:
+    def load(self, values: ModelSettings) -> Served:
         """Loads the chosen model at once, for *configure*. Raises what loading raises."""
+        for backend in values.preload_backends:
+            self._preload(values.choice.in_backend(backend))
         detector = self._loader.load(values.choice)
-        self.holder, self._choice = ModelHolder(detector), values.choice
+        self.holder, self._choice = ModelHolder(detector, *self._loader.settings(values)), values.choice
         self._fallback.begin(values)
         self._status.last_error = ""
         self._tell()
@@ -94,7 +108,7 @@ class ModelSwap(Generic[Served]):
         if holder is not None and not keep:
             holder.close()
 
-    def accept(self, values: FallbackSettings) -> None:
+    def accept(self, values: ModelSettings) -> None:
         """Refuses values that ask for a model which is not loaded: they come through the set services, which load it.
 
         Raises ParameterError.
@@ -107,14 +121,17 @@ class ModelSwap(Generic[Served]):
                 "set_parameters_atomically, which load it first. Use one of these services"
             )
 
-    def serving(self, values: FallbackSettings) -> Served | None:
+    def serving(self, values: ModelSettings) -> Served | None:
         """What serves once these accepted values are set: the detector loaded for them, or the one that serves."""
         return self._ready.detector if self._ready is not None and values.choice != self._choice else self.detector
 
-    def commit(self, values: FallbackSettings) -> None:
-        """Switches to the model that was loaded for these values, if they ask for another one."""
+    def commit(self, values: ModelSettings) -> None:
+        """Makes the values hold from the next batch on, with the model that was loaded for them if they ask for one."""
         ready, self._ready = self._ready, None
-        if self.holder is None or ready is None or ready.detector is None:
+        if self.holder is None:
+            return
+        if ready is None or ready.detector is None:
+            self.holder.adjust(*self._loader.settings(values))
             return
         self._choice = values.choice
         self._fallback.begin(values)
@@ -126,6 +143,17 @@ class ModelSwap(Generic[Served]):
         self._status.serving = detector.title if detector is not None else ""
         self._status.loading = self._swapper.loading
         return self._status.describe(self._settings().values.model)
+
+    def _preload(self, choice: BackendChoice) -> None:
+        """Leaves the framework imported and warm; the model itself goes again. What fails is no more than a warning."""
+        started = time.monotonic()
+        logger = self._node.get_logger()
+        try:
+            self._loader.load(choice).close()
+        except Exception as error:  # noqa: BLE001 - a framework may raise anything, and the chosen one may be well
+            logger.warning(f"cannot preload {choice.model} in {choice.backend}, to which a swap will fail: {error}")
+        else:
+            logger.info(f"{choice.backend} is preloaded, in {time.monotonic() - started:.1f} s")
 
     def _begin(self, parameters: list[Parameter]) -> bool:
         """Whether a set request asks for another model; it is checked as far as that takes no time, then loaded."""
@@ -173,7 +201,7 @@ class ModelSwap(Generic[Served]):
 
     def _install(self, detector: Served, choice: BackendChoice) -> None:
         assert self.holder is not None
-        self.holder.switch(detector)
+        self.holder.switch(detector, *self._loader.settings(self._settings().values))
         self._status.swaps += 1
         self._node.get_logger().info(f"serving {detector.title} from the next frame on")
         self._switched()

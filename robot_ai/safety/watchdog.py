@@ -1,4 +1,4 @@
-"""The watchdog: OK, DEGRADED or STOP, from what was heard and when. Driven by the caller's clock, without threads."""
+"""The watchdog: OK, DEGRADED, TURN_ONLY or STOP, from what was heard and when. Driven by the caller's clock."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ class SafetyState(IntEnum):
     OK = 0
     DEGRADED = 1
     """Moves, slowed down: something is late or near."""
-    STOP = 2
+    TURN_ONLY = 2
+    """Has stopped before an obstacle, and may turn in place, slowly: all else is well."""
+    STOP = 3
     """Does not move."""
 
 
@@ -28,9 +30,12 @@ class SafetyLimits:
         commands mean STOP. Commands count only while the newest one asks for motion: a robot that was told to stand
         still may be left without commands.
     stop_distance, slow_distance: an obstacle nearer than this means STOP or DEGRADED.
-    resume_after: how long everything must have been well before STOP is left.
+    turn_distance: the robot that has stopped before an obstacle may turn in place while the obstacle is no nearer than
+        this; 0: never. It must be more than what sticks out furthest from the axis that the robot turns about.
+    resume_after: how long everything must have been well before STOP is left; for TURN_ONLY, everything but the
+        obstacle.
     degraded_fraction: share of a timeout, 0-1, from which on something is late enough for DEGRADED.
-    degraded_speed: share of the commanded speed, 0-1, that is passed on in DEGRADED.
+    degraded_speed: share of the commanded speed, 0-1, that is passed on in DEGRADED, and of a turn in TURN_ONLY.
 
     Raises SafetyLimitsError when a value is negative, not finite or in contradiction to another.
     """
@@ -40,6 +45,7 @@ class SafetyLimits:
     command_timeout: float = 0.5
     stop_distance: float = 0.0
     slow_distance: float = 0.0
+    turn_distance: float = 0.0
     resume_after: float = 1.0
     degraded_fraction: float = 0.6
     degraded_speed: float = 0.5
@@ -56,15 +62,22 @@ class SafetyLimits:
                 f"slow_distance is {self.slow_distance} m, which is less than stop_distance ({self.stop_distance} m); "
                 "expected 0 (off) or the larger one of the two"
             )
+        if self.turn_distance > self.stop_distance:
+            raise SafetyLimitsError(
+                f"turn_distance is {self.turn_distance} m, which is more than stop_distance ({self.stop_distance} m); "
+                "expected 0 (off) or the smaller one of the two"
+            )
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The state, why (empty when OK), and the share of a commanded speed, 0-1, that may be passed on."""
+    """The state, why (empty when OK), and the shares of a command, 0-1, that may be passed on: `speed` of its linear
+    part, `turn` of that about the vertical axis; the rest of its turning goes with `speed`."""
 
     state: SafetyState
     reasons: tuple[str, ...]
     speed: float
+    turn: float
 
 
 _Finding = tuple[SafetyState, str]
@@ -88,6 +101,8 @@ class Watchdog:
         self._moving = False
         # Nothing was heard yet: the robot starts in STOP and earns its way out.
         self._state = SafetyState.STOP
+        # Since when nothing but an obstacle has been amiss, and since when nothing at all.
+        self._loose_since: float | None = None
         self._well_since: float | None = None
 
     def saw_detections(self, now: float, measured: float, nearest: float) -> None:
@@ -123,23 +138,33 @@ class Watchdog:
         self._now = now = max(now, self._now)
         findings = list(self._findings(now))
         worst = max((level for level, _ in findings), default=SafetyState.OK)
-        reasons = [text for level, text in findings if level == worst]
-        if worst == SafetyState.STOP:
-            self._well_since = None
-            self._state = SafetyState.STOP
-        elif self._state == SafetyState.STOP:
-            self._well_since = now if self._well_since is None else self._well_since
-            left = self.limits.resume_after - (now - self._well_since)
-            if left > 0:
-                return self._verdict((f"all well; resuming in {left:.1f} s",))
-            self._state = worst
-        else:
-            self._state = worst
-        return self._verdict(tuple(reasons))
+        reasons = tuple(text for level, text in findings if level == worst)
+        if self._state < SafetyState.TURN_ONLY <= worst:
+            # An obstacle stops who drives, like anything else; who has stood may turn.
+            self._loose_since = None
+        self._loose_since = _since(self._loose_since, worst < SafetyState.STOP, now)
+        self._well_since = _since(self._well_since, worst < SafetyState.TURN_ONLY, now)
+        self._state = self._next_state(worst, now)
+        if self._state > worst and self._well_since is not None:
+            reasons = (f"all well; resuming in {self._left(self._well_since, now):.1f} s",)
+        shares = {SafetyState.OK: 1.0, SafetyState.DEGRADED: self.limits.degraded_speed}
+        speed = shares.get(self._state, 0.0)
+        turn = self.limits.degraded_speed if self._state == SafetyState.TURN_ONLY else speed
+        return Verdict(self._state, reasons, speed, turn)
 
-    def _verdict(self, reasons: tuple[str, ...]) -> Verdict:
-        speed = {SafetyState.OK: 1.0, SafetyState.DEGRADED: self.limits.degraded_speed, SafetyState.STOP: 0.0}
-        return Verdict(self._state, reasons, speed[self._state])
+    def _next_state(self, worst: SafetyState, now: float) -> SafetyState:
+        if worst == SafetyState.STOP:
+            return SafetyState.STOP
+        if self._state < SafetyState.TURN_ONLY:
+            return SafetyState.STOP if worst == SafetyState.TURN_ONLY else worst
+        if self._left(self._well_since, now) <= 0:
+            return worst
+        may_turn = self.limits.turn_distance > 0 and self._left(self._loose_since, now) <= 0
+        return SafetyState.TURN_ONLY if may_turn else SafetyState.STOP
+
+    def _left(self, since: float | None, now: float) -> float:
+        """Seconds that something must hold on that has held since then."""
+        return math.inf if since is None else self.limits.resume_after - (now - since)
 
     def _findings(self, now: float) -> Iterator[_Finding]:
         limits = self.limits
@@ -151,7 +176,8 @@ class Watchdog:
             yield from self._aged("commands", self._command, limits.command_timeout, now)
         # Of obstacles that nobody looks at any more only the age is known, and that is judged above.
         if self._nearest < limits.stop_distance:
-            yield SafetyState.STOP, f"obstacle at {self._nearest:.2f} m, nearer than {limits.stop_distance:g} m"
+            level = SafetyState.TURN_ONLY if 0 < limits.turn_distance <= self._nearest else SafetyState.STOP
+            yield level, f"obstacle at {self._nearest:.2f} m, nearer than {limits.stop_distance:g} m"
         elif self._nearest < limits.slow_distance:
             yield SafetyState.DEGRADED, f"obstacle at {self._nearest:.2f} m, nearer than {limits.slow_distance:g} m"
 
@@ -165,3 +191,10 @@ class Watchdog:
             yield SafetyState.STOP, f"{what} older than {timeout:g} s"
         elif now - heard > timeout * self.limits.degraded_fraction:
             yield SafetyState.DEGRADED, f"{what} late"
+
+
+def _since(since: float | None, holds: bool, now: float) -> float | None:
+    """Since when something has held without a gap; None while it does not."""
+    if not holds:
+        return None
+    return now if since is None else since

@@ -12,7 +12,6 @@ import defusedxml.ElementTree
 import numpy as np
 from defusedxml.common import DefusedXmlException
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
 from robot_ai.geometry.transforms import RigidTransform
 from robot_ai.simulation.errors import SdfElementError, SdfValueError, WorldFileError
@@ -159,6 +158,9 @@ class SdfElement:
 
 def from_euler(position: Sequence[float], rpy: Sequence[float], degrees: bool = False) -> RigidTransform:
     """SDF's convention: turned about the fixed x, then y, then z axis."""
+    # Only the process that reads a world needs it, and it is large.
+    from scipy.spatial.transform import Rotation
+
     rotation: NDArray[np.float64] = Rotation.from_euler("xyz", list(rpy), degrees=degrees).as_matrix()
     return RigidTransform(rotation, np.array(position, float))
 

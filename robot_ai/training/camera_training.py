@@ -123,6 +123,10 @@ class CameraTraining:
         self._optimizer.load_state_dict(state["optimizer"])
         self.step = state["step"]
 
+    def describe(self) -> str:
+        """The settings in one line."""
+        return ", ".join(f"{name} {value}" for name, value in asdict(self._settings).items())
+
     def save(self) -> None:
         """Writes the checkpoint."""
         state = {
@@ -254,8 +258,3 @@ def _read_targets(views: Path, side: int, centers: NDArray[np.float32], strides:
 def schedule(step: int, steps: int) -> float:
     """The part of the highest learning rate: rises, then falls along a half cosine."""
     return min(1.0, (step + 1) / _WARM_UP) * 0.5 * (1 + math.cos(math.pi * step / steps))
-
-
-def describe(settings: CameraSettings) -> str:
-    """The settings in one line."""
-    return ", ".join(f"{name} {value}" for name, value in asdict(settings).items())

@@ -17,11 +17,12 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from robot_ai.simulation.errors import RendererError
 from robot_ai.simulation.ground_truth import Observer, Seen
 from robot_ai.simulation.noise import ImageNoise
 from robot_ai.simulation.opening import open_scene
 from robot_ai.simulation.quality import Quality
-from robot_ai.simulation.renderers import Renderer, choose, open_renderer
+from robot_ai.simulation.renderers import RAYS, Renderer, choose, open_renderer
 from robot_ai.simulation.scene import MountedSensor, Scene
 from robot_ai.simulation.sdf_types import CameraSpec
 from robot_ai.simulation.simulation import Settings, Simulation
@@ -44,7 +45,7 @@ class ViewSettings:
     """held_out: views from the tiles of the floor that no training view is taken from, in the world's own light.
 
     visible: least visible share of a thing that must be found; less visible ones are marked `iscrowd`: no mistake
-    either way. renderer: auto, egl, osmesa or rays.
+    either way. renderer: egl, osmesa, auto for the first of both that works, or rays.
     """
 
     world: str = "room"
@@ -100,7 +101,12 @@ def make_views(settings: ViewSettings, labels: tuple[str, ...], folder: Path) ->
 def photograph(settings: ViewSettings, labels: tuple[str, ...]) -> Iterator[View]:
     """Takes `settings.count` views that show something. Raises DataSetError, a WorldError or a RendererError."""
     scene = open_scene(settings.world, ROBOT, None, Quality(_SHADOWS, _ANTIALIASING))
-    kind, _ = choose(settings.renderer)
+    kind, failures = choose(settings.renderer)
+    if kind == RAYS and settings.renderer != RAYS:
+        raise RendererError(
+            f"views cannot be drawn with OpenGL: {'; '.join(failures)}. "
+            f"The renderer 'rays' needs none, but a detector learns little from its flat colors"
+        )
     renderer = open_renderer(scene, kind)
     try:
         photographer = _Photographer(scene, renderer, settings, labels)

@@ -46,7 +46,7 @@ def compose(moment: Moment) -> Image:
     """The camera's image and, as high as that, 6 m around the robot; ahead is up. The caption lies below both."""
     left = draw(moment.image, moment.found)
     side = left.shape[0]
-    right = draw_top_view(moment.points, moment.placed, _REACH, side)
+    right = draw_top_view(moment.points, moment.placed, _REACH, side, dot=2)
     scale = side / (2 * _REACH)
     pixels = np.column_stack([side / 2 - moment.path[:, 1] * scale, side / 2 - moment.path[:, 0] * scale])
     cv2.polylines(right, [np.round(pixels).astype(np.int32)], False, _PATH, 2, cv2.LINE_AA)

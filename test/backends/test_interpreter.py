@@ -92,7 +92,12 @@ __import__(sys.argv[1])
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells what is linked in /proc")
 @pytest.mark.parametrize(
     ("module", "library"),
-    [("torch", "libtorch_cpu.so"), ("tensorflow", "libtensorflow_cc.so"), ("openvino", "libopenvino.so")],
+    [
+        ("torch", "libtorch_cpu.so"),
+        ("tensorflow", "libtensorflow_cc.so"),
+        ("openvino", "libopenvino.so"),
+        ("openvino", "libopenvino_intel_cpu_plugin.so"),
+    ],
 )
 def test_libraries_are_linked_before_they_are_imported(module: str, library: str) -> None:
     pytest.importorskip(module, exc_type=ImportError)

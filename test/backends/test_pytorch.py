@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import gc
+import importlib
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from tiny_model import write_tiny_card
 
 from robot_ai.backends.registry import create
 from robot_ai.backends.torch_device import CudaGpu
@@ -47,6 +51,23 @@ def test_both_layouts_give_the_same() -> None:
         outputs.append(backend.infer({"image": batch}))
     for name, array in outputs[0].items():
         np.testing.assert_allclose(array, outputs[1][name], rtol=0, atol=1e-4)
+
+
+def test_nothing_of_a_closed_program_is_kept(tmp_path: Path) -> None:
+    """PyTorch caches what it reasoned about the shapes of each program that it loads, and with it the program's."""
+    shapes = importlib.import_module("torch.fx.experimental.symbolic_shapes")
+    card = ModelCard.load(write_tiny_card(tmp_path, ["pytorch/pt2"]), backends=["pytorch/pt2"]).select("pytorch/pt2")
+
+    def kept_after(loads: int) -> int:
+        for _ in range(loads):
+            backend = create("pytorch")
+            backend.load(card)
+            backend.close()
+        gc.unfreeze()
+        return sum(type(thing) is shapes.ShapeEnv for thing in gc.get_objects())
+
+    # The newest may be held until the next one takes its place.
+    assert kept_after(2) >= kept_after(3)
 
 
 class FakeGpu:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from stub_card import write_stub_card
 
-from robot_ai.backends.errors import ArtifactLoadError, DeviceError, InferenceError
+from robot_ai.backends.errors import ArtifactLoadError, BackendOptionError, DeviceError, InferenceError
 from robot_ai.backends.stub import StubBackend
 from robot_ai.models.card import ModelCard
 
@@ -59,8 +59,10 @@ def test_loading_fails_when_told(tmp_path: Path) -> None:
 
 
 def test_an_unknown_option_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactLoadError, match="no option speed; its options are threshold"):
+    with pytest.raises(BackendOptionError, match="no option speed; its options are threshold"):
         load(tmp_path, speed=1)
+    with pytest.raises(BackendOptionError, match="option 'delay' of backend 'stub' is -1; expected a number from 0"):
+        load(tmp_path, delay=-1)
 
 
 def test_a_gpu_and_negative_threads_are_refused(tmp_path: Path) -> None:

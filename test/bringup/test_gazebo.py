@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from robot_ai.bringup.gazebo import (
+    REQUIRED,
+    MissingGazeboError,
     RobotFileError,
+    check_installed,
     has_model,
     models_directory,
     robot_text,
@@ -82,3 +85,9 @@ def test_what_cannot_be_read_is_told(tmp_path):
 
 def test_the_models_are_found():
     assert (models_directory() / "robot" / "model.sdf").is_file()
+
+
+def test_what_is_missing_is_named_with_the_way_to_install_it():
+    check_installed({"rclpy", *REQUIRED})
+    with pytest.raises(MissingGazeboError, match="ros_gz_bridge, tf2_ros missing: sudo apt install ros-jazzy-ros-gz"):
+        check_installed({"ros_gz_sim"})

@@ -38,7 +38,7 @@ MEMBERS = {member.role: member for member in (*SIMULATION, *ROBOT)}
 @pytest.mark.parametrize("executable", EXECUTABLES.values(), ids=EXECUTABLES)
 def test_every_executable_is_installed_with_its_parameters(executable: Executable) -> None:
     assert (ROOT / "robot_ai" / "nodes" / f"{executable.name}.py").is_file()
-    assert f'"{executable.name} = {executable.module}:main"' in (ROOT / "setup.py").read_text()
+    assert f'"{executable.name} = robot_ai.nodes.starting:{executable.name}"' in (ROOT / "setup.py").read_text()
     assert "autostart" in specs_of(executable.parameters)
 
 

@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from robot_ai.driving.arcs import Motion
 from robot_ai.driving.errors import DriveSettingsError
 from robot_ai.driving.follow_and_avoid import FollowAndAvoid, FollowSettings, Mode, People
+from robot_ai.safety.watchdog import SafetyLimits, SafetyState, Watchdog
 
 PERIOD = 0.1
 # Half of what a person is wide, in meters.
@@ -51,7 +53,9 @@ class World:
         return float(ranges.min()) - PERSON - radius if len(ranges) else math.inf
 
 
-def drive(world: World, driver: FollowAndAvoid, seconds: float, sees_people: bool = True) -> list[tuple[Mode, float]]:
+def drive(
+    world: World, driver: FollowAndAvoid, seconds: float, sees_people: bool = True, guard: Guard | None = None
+) -> list[tuple[Mode, float]]:
     """Runs the loop; the modes and the gaps to the nearest person."""
     history, late = [], []
     for step in range(round(seconds / PERIOD)):
@@ -62,11 +66,77 @@ def drive(world: World, driver: FollowAndAvoid, seconds: float, sees_people: boo
         driver.saw_obstacles(now, scan)
         driver.saw_people(now, people)
         motion = driver.step(now)
+        if guard is not None:
+            motion = guard.let_through(now, world, motion)
+            driver.saw_motion(now, motion)
         world.yaw += motion.turn * PERIOD
         world.x += motion.speed * math.cos(world.yaw) * PERIOD
         world.y += motion.speed * math.sin(world.yaw) * PERIOD
         history.append((driver.mode, world.gap(driver.settings.vehicle.radius)))
     return history
+
+
+@dataclass
+class Guard:
+    """The bridge's watchdog: knows all persons within its angle ahead, `LATENCY` late, and stops the robot for them."""
+
+    turn_distance: float
+    stop_distance: float = 1.1
+    half_angle: float = 0.7
+    verdicts: list[SafetyState] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        limits = SafetyLimits(stop_distance=self.stop_distance, turn_distance=self.turn_distance)
+        self._watchdog = Watchdog(limits, 100.0)
+        self._late: list[float] = []
+
+    def let_through(self, now: float, world: World, motion: Motion) -> Motion:
+        places = world.local(np.array(world.people))
+        ranges = np.linalg.norm(places, axis=1) - PERSON
+        reach = np.abs(np.arctan2(places[:, 1], places[:, 0])) - np.arcsin(PERSON / (ranges + PERSON))
+        self._late.append(float(ranges[reach < self.half_angle].min(initial=math.inf)))
+        self._watchdog.saw_detections(now, now, self._late[max(0, len(self._late) - 1 - round(LATENCY / PERIOD))])
+        self._watchdog.saw_heartbeat(now)
+        self._watchdog.saw_command(now, motion != Motion())
+        verdict = self._watchdog.evaluate(now)
+        self.verdicts.append(verdict.state)
+        return Motion(motion.speed * verdict.speed, motion.turn * verdict.turn)
+
+
+@pytest.mark.parametrize("sees_people", [True, False])
+@pytest.mark.parametrize("offset", [-0.3, 0.0, 0.3])
+def test_turns_away_from_whom_the_watchdog_holds_it_before_and_drives_on(offset: float, sees_people: bool) -> None:
+    """Somebody has stepped into its way; its detectors may have lost him."""
+    world, guard = World([(1.0, offset)]), Guard(turn_distance=0.6)
+    history = drive(world, FollowAndAvoid(FollowSettings(person_margin=0.9, visit=1.0)), 40, sees_people, guard)
+    assert guard.verdicts[20] is SafetyState.TURN_ONLY
+    assert guard.verdicts[-100:].count(SafetyState.OK) > 50
+    assert min(gap for _, gap in history[10:]) >= 0.4
+    assert math.hypot(world.x, world.y) > 1.0
+
+
+def test_where_the_watchdog_lets_it_not_even_turn_it_stays_where_it_is() -> None:
+    world, guard = World([(1.0, 0.0)]), Guard(turn_distance=0.0)
+    drive(world, FollowAndAvoid(FollowSettings()), 20, True, guard)
+    assert (world.x, world.y, world.yaw) == (0.0, 0.0, 0.0)
+    assert set(guard.verdicts) == {SafetyState.STOP}
+
+
+def test_what_is_told_to_drive_and_does_not_turns_away_from_the_nearest_thing_ahead() -> None:
+    driver = FollowAndAvoid(FollowSettings(held=1.0))
+    turned = 0.0
+    for tenth in range(60):
+        driver.saw_obstacles(tenth / 10, np.array([[2.0, -0.8], [9.0, 0.1]]))
+        motion = driver.step(tenth / 10)
+        # Its wheels turn it, but do not drive it.
+        driver.saw_motion(tenth / 10, Motion(0.0, motion.turn if driver.mode is Mode.HELD else 0.0))
+        turned += motion.turn / 10 if driver.mode is Mode.HELD else 0.0
+        assert driver.mode is not Mode.HELD or (motion.speed, motion.turn > 0) == (0.0, True)
+        if tenth == 9:
+            assert driver.mode is Mode.SEARCHING
+        if tenth == 14:
+            assert driver.mode is Mode.HELD
+    assert math.pi / 3 <= turned
 
 
 def test_comes_up_to_a_person_and_stops_at_the_distance() -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
 
 from robot_ai.geometry.errors import TransformValueError
 from robot_ai.geometry.transforms import RigidTransform, interpolate
@@ -40,6 +41,25 @@ def test_quaternion_round_trip(transform):
     again = RigidTransform.from_quaternion(transform.translation, transform.quaternion)
     assert again.rotation == pytest.approx(transform.rotation, abs=1e-9)
     assert transform.quaternion[3] >= 0
+
+
+@given(transforms)
+def test_quaternions_are_those_of_scipy(transform):
+    expected = Rotation.from_matrix(transform.rotation).as_quat()
+    assert abs(transform.quaternion @ expected) == pytest.approx(1, abs=1e-9)
+
+
+@given(st.tuples(*[st.floats(-1e3, 1e3)] * 4).filter(lambda q: np.linalg.norm(q) > 1e-2))
+def test_rotations_are_those_of_scipy(xyzw):
+    made = RigidTransform.from_quaternion((0, 0, 0), xyzw).rotation
+    assert made == pytest.approx(Rotation.from_quat(xyzw).as_matrix(), abs=1e-12)
+
+
+@pytest.mark.parametrize("axis", range(3))
+def test_half_turns_have_a_quaternion(axis):
+    rotation = -np.eye(3)
+    rotation[axis, axis] = 1
+    assert np.abs(RigidTransform(rotation, np.zeros(3)).quaternion) == pytest.approx(np.eye(4)[axis])
 
 
 def test_points_keep_their_dtype():

@@ -2,40 +2,31 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
-import unittest
 from pathlib import Path
 
-import pytest
-from launch_rig import assert_clean, kill, needs_launch, own_domain, wait_for_another
+import launch_rig
 
-SHARE = needs_launch()
+launch_rig.needs_launch()
 
-import launch_testing.actions
-import launch_testing.markers
-from launch.actions import IncludeLaunchDescription
-from launch.launch_description_sources import PythonLaunchDescriptionSource
+import launch_testing
 from launch_ros.actions import Node
-from ros_harness import Diagnostics, Peer, ledger
+from ros_harness import Diagnostics, ledger
 from stub_card import write_stub_card
 from vision_msgs.msg import Detection2DArray
 
-import launch
+from launch import LaunchDescription
 
-DOMAIN = own_domain()
 FOLDER = Path(tempfile.mkdtemp(prefix="robot_ai_launch_"))
 CARD = write_stub_card(FOLDER)
 
 
-@pytest.mark.launch_test
-@launch_testing.markers.keep_alive
-def generate_test_description() -> launch.LaunchDescription:
-    os.environ["ROS_DOMAIN_ID"] = str(DOMAIN)  # another module's may be there by now
+@launch_rig.launch_test
+def generate_test_description() -> LaunchDescription:
     photos = write_photos(FOLDER / "photos")
-    detector = IncludeLaunchDescription(
-        PythonLaunchDescriptionSource(str(SHARE / "launch" / "camera_detector.launch.py")),
-        launch_arguments={
+    detector = launch_rig.include(
+        "camera_detector.launch.py",
+        {
             "namespace": "robot1",
             "name": "eyes",
             "image": "/cam/image_raw",
@@ -43,7 +34,7 @@ def generate_test_description() -> launch.LaunchDescription:
             "model": str(CARD),
             "confidence_threshold": "0.25",
             "class_filter": "[bright]",
-        }.items(),
+        },
     )
     source = Node(
         package="robot_ai",
@@ -52,7 +43,7 @@ def generate_test_description() -> launch.LaunchDescription:
         parameters=[{"source": str(photos), "rate": 20.0}],
         remappings=[("image", "image_raw")],
     )
-    return launch.LaunchDescription([source, detector, launch_testing.actions.ReadyToTest()])
+    return launch_rig.description(source, detector)
 
 
 def write_photos(folder: Path) -> Path:
@@ -66,18 +57,10 @@ def write_photos(folder: Path) -> Path:
     return folder
 
 
-class TestRunning(unittest.TestCase):
-    """While everything runs."""
-
-    def setUp(self) -> None:
-        self.peer = Peer(DOMAIN, "launch_test")
-
-    def tearDown(self) -> None:
-        self.peer.close()
-
+class TestRunning(launch_rig.RunningCase):
     def test_detections_flow_in_the_namespace(self) -> None:
         answers = self.peer.listen(Detection2DArray, "/robot1/detections")
-        self.peer.wait(lambda: len(answers) >= 10, 30)
+        self.peer.wait(lambda: len(answers) >= 10)
         detection = answers[-1].detections[0]
         self.assertEqual(detection.results[0].hypothesis.class_id, "bright")
         self.assertAlmostEqual(detection.bbox.center.position.x, 100, delta=2)
@@ -106,24 +89,20 @@ class TestRunning(unittest.TestCase):
         self.assertTrue(result.successful, result.reason)
         self.assertEqual(self.peer.get("/robot1/eyes", "backend"), "pytorch")
         seen = len(answers)
-        self.peer.wait(lambda: len(answers) >= seen + 5, 30)
+        self.peer.wait(lambda: len(answers) >= seen + 5)
         back = self.peer.set("/robot1/eyes", backend="stub", model=str(CARD), class_filter=["bright"])
         self.assertTrue(back.successful, back.reason)
 
     def test_z_a_node_that_was_killed_comes_back(self) -> None:
-        killed = kill("camera_detector", DOMAIN)
-        wait_for_another("camera_detector", DOMAIN, killed)
+        launch_rig.kill_and_wait("camera_detector")
         answers = self.peer.listen(Detection2DArray, "/robot1/detections")
-        self.peer.wait(lambda: len(answers) >= 5, 30)
+        self.peer.wait(lambda: len(answers) >= 5)
         self.assertEqual(self.peer.get("/robot1/eyes", "backend"), "stub")
 
 
 @launch_testing.post_shutdown_test()
-class TestAfterShutdown(unittest.TestCase):
-    """After launch has ended everything."""
-
-    def test_exit_codes(self, proc_info) -> None:
-        assert_clean([info.returncode for info in proc_info], killed=1)
+class TestAfterShutdown(launch_rig.EndedCase):
+    executables = ("camera_detector", "image_source")
 
     def test_no_error_was_logged(self, proc_output) -> None:
         texts = [output.text.decode() for name in proc_output.process_names() for output in proc_output[name]]

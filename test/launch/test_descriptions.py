@@ -62,3 +62,10 @@ def test_every_parameter_is_an_argument(file: str) -> None:
 def test_every_member_has_a_switch(file: str, members: tuple) -> None:
     shown = arguments(file)
     assert set(shown) >= {member.role for member in members}
+
+
+def test_the_simulated_robot_has_its_settings_unless_others_are_given() -> None:
+    (settings,) = arguments("simulation.launch.py")["params_file"].default_value
+    assert Path(settings.text) == SHARE / "config" / "demo.yaml"
+    assert Path(settings.text).is_file()
+    assert not arguments("robot.launch.py")["params_file"].default_value[0].text

@@ -9,7 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
-from launch_rig import needs_launch
+from ament_index_python.packages import get_packages_with_prefixes
+from launch_rig import PATIENCE, needs_launch
 
 SHARE = needs_launch()
 if shutil.which("ros2") is None:
@@ -64,11 +65,11 @@ def launch(folder: Path, *arguments: str, processes: int) -> list[list[str]]:
         stderr=subprocess.STDOUT,
         text=True,
     )
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and process.poll() is None and log.read_text().count("\n") < processes:
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    said, _ = process.communicate(timeout=30)
+    said, _ = process.communicate(timeout=PATIENCE)
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     assert len(lines) == processes, said
     return lines
@@ -105,3 +106,13 @@ def test_another_robot_joins_in_its_namespace(tmp_path):
     publishers = [line for line in lines if line[0] == "static_transform_publisher"]
     assert publishers
     assert all("/tf_static:=tf_static" in line for line in publishers)
+
+
+@pytest.mark.skipif("ros_gz_sim" in get_packages_with_prefixes(), reason="Gazebo is installed here")
+def test_without_gazebo_it_says_what_to_install() -> None:
+    done = subprocess.run(
+        ["ros2", "launch", "robot_ai", "gazebo.launch.py"], capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    assert done.returncode == 1
+    assert "sudo apt install ros-jazzy-ros-gz" in done.stdout + done.stderr
+    assert "process started" not in done.stdout + done.stderr

@@ -2,58 +2,41 @@
 
 from __future__ import annotations
 
-import os
-import unittest
+import launch_rig
 
-import pytest
-from launch_rig import Sensors, assert_clean, kill, needs_launch, own_domain, wait_for_another
+launch_rig.needs_launch()
 
-SHARE = needs_launch()
-
-import launch_testing.actions
-import launch_testing.markers
-from launch.actions import IncludeLaunchDescription
-from launch.launch_description_sources import PythonLaunchDescriptionSource
-from ros_harness import Peer
+import launch_testing
 from vision_msgs.msg import Detection3DArray
 
-import launch
-
-DOMAIN = own_domain()
+from launch import LaunchDescription
 
 
-@pytest.mark.launch_test
-@launch_testing.markers.keep_alive
-def generate_test_description() -> launch.LaunchDescription:
-    os.environ["ROS_DOMAIN_ID"] = str(DOMAIN)
-    detector = IncludeLaunchDescription(
-        PythonLaunchDescriptionSource(str(SHARE / "launch" / "lidar_detector.launch.py")),
-        launch_arguments={
+@launch_rig.launch_test
+def generate_test_description() -> LaunchDescription:
+    detector = launch_rig.include(
+        "lidar_detector.launch.py",
+        {
             "points": "/lidar/points",
             "lifecycle": "manual",
             "use_sim_time": "True",
             "min_points": "6",
             "shared_memory": "false",
-        }.items(),
+        },
     )
-    return launch.LaunchDescription([detector, launch_testing.actions.ReadyToTest()])
+    return launch_rig.description(detector)
 
 
-class TestRunning(unittest.TestCase):
-    """While it runs; in the order of the names."""
-
+class TestRunning(launch_rig.RunningCase):
     def setUp(self) -> None:
-        self.peer = Peer(DOMAIN, "launch_test")
-        self.sensors = Sensors(self.peer)
-
-    def tearDown(self) -> None:
-        self.peer.close()
+        super().setUp()
+        self.sensors = launch_rig.Sensors(self.peer)
 
     def bring_up(self) -> None:
         self.assertTrue(self.peer.change("/lidar_detector", "configure"))
         self.assertTrue(self.peer.change("/lidar_detector", "activate"))
         answers = self.peer.listen(Detection3DArray, "/detections")
-        self.peer.wait(lambda: len(answers) >= 5, 30)
+        self.peer.wait(lambda: len(answers) >= 5)
         self.assertIn("person", [d.results[0].hypothesis.class_id for d in answers[-1].detections])
 
     def test_a_it_waits_for_its_manager(self) -> None:
@@ -66,20 +49,16 @@ class TestRunning(unittest.TestCase):
         result = self.peer.set("/lidar_detector", max_range=5.0)
         self.assertTrue(result.successful, result.reason)
         answers = self.peer.listen(Detection3DArray, "/detections")
-        self.peer.wait(lambda: answers and not answers[-1].detections, 30)
+        self.peer.wait(lambda: answers and not answers[-1].detections)
 
     def test_c_killed_it_waits_again(self) -> None:
-        killed = kill("lidar_detector", DOMAIN)
-        wait_for_another("lidar_detector", DOMAIN, killed)
+        launch_rig.kill_and_wait("lidar_detector")
         self.assertEqual(self.peer.state("/lidar_detector"), "unconfigured")
 
 
 @launch_testing.post_shutdown_test()
-class TestAfterShutdown(unittest.TestCase):
-    """After launch has ended everything."""
-
-    def test_exit_codes(self, proc_info) -> None:
-        assert_clean([info.returncode for info in proc_info], killed=1)
+class TestAfterShutdown(launch_rig.EndedCase):
+    executables = ("lidar_detector",)
 
     def test_the_environment_was_left_alone(self, proc_info) -> None:
         for info in proc_info:

@@ -4,7 +4,7 @@ import numpy as np
 
 from robot_ai.geometry.camera import CameraModel
 from robot_ai.geometry.transforms import RigidTransform
-from robot_ai.lidar.detections import Detections3D
+from robot_ai.lidar.detections import LABELS, Detections3D
 from robot_ai.lidar.drawing import draw_projected, draw_top_view
 from robot_ai.perception.drawing import class_color
 
@@ -17,7 +17,7 @@ def a_box(x, y):
 
 
 def colored(image):
-    return np.argwhere((np.abs(image.astype(int) - class_color(0)) < 12).all(axis=-1))
+    return np.argwhere((np.abs(image.astype(int) - class_color(LABELS[0])) < 12).all(axis=-1))
 
 
 def test_top_view_has_x_up_and_y_left():

@@ -19,8 +19,34 @@ def seen(*rows: tuple[float, float]) -> PolarDetections:
     return PolarDetections(np.zeros(count, np.int64), np.ones(count), table[:, 1], table[:, 0], np.full(count, 0.2))
 
 
-def nearest(memory: LabelMemory, now: float, things: PolarDetections, *labeled: bool) -> float:
-    return memory.watched(now, things, np.array(labeled, bool)).nearest_within(math.pi)
+def nearest(
+    memory: LabelMemory, now: float, things: PolarDetections, *labeled: bool, large: tuple[bool, ...] = ()
+) -> float:
+    sizes = np.array(large or [False] * len(labeled), bool)
+    return memory.watched(now, things, np.array(labeled, bool), sizes).nearest_within(math.pi)
+
+
+def test_a_wall_does_not_become_a_person_by_its_box() -> None:
+    """The box of the walls of a corner holds the robot: at range 0 it would stop it for ever."""
+    memory = LabelMemory()
+    nearest(memory, 0.0, seen((0.9, 1.7), (1.2, 1.7)), True, False, large=(False, True))
+    for tenth in range(1, 9):
+        # He has lost his label, then his cluster; the box grows until the robot is within.
+        wall = max(0.9 - 0.2 * tenth, 0.0)
+        assert nearest(memory, tenth / 10, seen((wall, 1.7)), False, large=(True,)) == 0.9
+    assert nearest(memory, 3.0, seen((0.0, 0.0)), False, large=(True,)) == math.inf
+
+
+def test_a_person_before_a_wall_who_is_seen_as_a_part_of_it_stays_where_he_was() -> None:
+    memory = LabelMemory(keep=1.0)
+    nearest(memory, 0.0, seen((0.9, 0.0)), True)
+    for step in range(1, 30):
+        assert nearest(memory, step / 2, seen((1.1, 0.0)), False, large=(True,)) == 0.9
+    assert nearest(memory, 15.0, seen((1.0, 0.0), (1.1, 0.0)), False, False, large=(False, True)) == 1.0
+
+
+def test_a_large_thing_that_has_the_label_counts_itself() -> None:
+    assert nearest(LabelMemory(), 0.0, seen((0.7, 0.0)), True, large=(True,)) == 0.7
 
 
 def test_a_person_who_comes_near_and_is_only_an_obstacle_stays_one() -> None:

@@ -6,7 +6,7 @@ import struct
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from robot_ai.micro_ros.agent import Agent
@@ -15,7 +15,7 @@ from robot_ai.micro_ros.config import AgentSettings
 from robot_ai.micro_ros.declarations import ServiceDeclaration
 from robot_ai.micro_ros.entity_xml import load_references, parse_entity
 from robot_ai.micro_ros.errors import AgentSettingError, EntityXmlError, MessageError
-from robot_ai.micro_ros.framing import AGENT_ADDRESS, CLIENT_ADDRESS, Deframer, crc16, frame
+from robot_ai.micro_ros.framing import AGENT_ADDRESS, CLIENT_ADDRESS, Deframer, crc16, crc16_python, frame
 from robot_ai.micro_ros.loopback import Loopback
 from robot_ai.micro_ros.middleware import ClientChange, Refusal, Status, TopicSpec
 from robot_ai.micro_ros.wire import ObjectKind
@@ -342,8 +342,11 @@ def test_references_are_read_from_a_file_of_profiles(tmp_path):
         load_references(tmp_path / "missing.xml")
 
 
-def test_the_checksum_is_crc_16_arc():
-    assert crc16(b"123456789") == 0xBB3D
+@given(st.binary(max_size=600))
+@example(b"123456789")
+def test_the_checksum_is_crc_16_arc(data: bytes):
+    assert crc16_python(b"123456789") == 0xBB3D
+    assert crc16(data) == crc16_python(data)
 
 
 @given(st.lists(st.binary(max_size=80), min_size=1, max_size=5), st.data())
@@ -358,6 +361,24 @@ def test_frames_come_through_in_any_pieces(payloads, data):
         line = line[size:]
     assert [payload for _, payload in found] == payloads
     assert not deframer.rejected
+
+
+PIECES = st.one_of(
+    st.binary(max_size=12),
+    st.builds(frame, st.binary(max_size=40), st.just(CLIENT_ADDRESS), st.sampled_from([AGENT_ADDRESS, 7])),
+)
+
+
+@given(st.lists(PIECES, max_size=6).map(b"".join))
+@example(frame(b"cut", CLIENT_ADDRESS, AGENT_ADDRESS)[:-1] + frame(b"whole", CLIENT_ADDRESS, AGENT_ADDRESS))
+@example(frame(b"whole", CLIENT_ADDRESS, AGENT_ADDRESS) + b"and more")
+@settings(max_examples=200)
+def test_a_line_read_at_once_is_the_line_read_byte_by_byte(line):
+    at_once, slowly = Deframer(AGENT_ADDRESS), Deframer(AGENT_ADDRESS)
+    assert at_once.feed(line) == [found for byte in line for found in slowly.feed(bytes((byte,)))]
+    # What is left of a refused frame is counted once more when it comes later.
+    del at_once.rejected["bytes outside frames"], slowly.rejected["bytes outside frames"]
+    assert at_once.rejected == slowly.rejected
 
 
 @given(st.binary(max_size=200), st.binary(min_size=1, max_size=40))

@@ -282,16 +282,18 @@ class Robot:
     def __init__(self, peer: Peer, kind: type = Detection2DArray) -> None:
         self.peer = peer
         self.seeing = self.commanding = True
+        self.turn = 0.0
         self.detection: list = []
         self._kind = kind
         self._detections = peer.node.create_publisher(kind, "detections", 10)
         self._commands = peer.node.create_publisher(Twist, "cmd_vel", 10)
         self.stops: list[tuple[float, bool]] = []
         self.speeds: list[tuple[float, float]] = []
+        self.passed: list[tuple[float, Twist]] = []
         self.last_detections = 0.0
         node = peer.node
         node.create_subscription(Bool, "mcu/stop", lambda m: self.stops.append((time.monotonic(), m.data)), 50)
-        node.create_subscription(Twist, "mcu/cmd_vel", lambda m: self.speeds.append((time.monotonic(), m.linear.x)), 50)
+        node.create_subscription(Twist, "mcu/cmd_vel", self._on_passed, 50)
         node.create_timer(0.05, self._tick)
 
     def _tick(self) -> None:
@@ -302,8 +304,12 @@ class Robot:
             self.last_detections = time.monotonic()
         if self.commanding:
             command = Twist()
-            command.linear.x = 0.5
+            command.linear.x, command.angular.y, command.angular.z = 0.5, 0.3, self.turn
             self._commands.publish(command)
+
+    def _on_passed(self, command: Twist) -> None:
+        self.passed.append((time.monotonic(), command))
+        self.speeds.append((time.monotonic(), command.linear.x))
 
     def since(self, moment: float) -> list[float]:
         return [speed for when, speed in self.speeds if when > moment]
@@ -411,6 +417,42 @@ def test_an_obstacle_stops_at_once(tmp_path: Path) -> None:
         peer.wait(lambda: simulated.heard("motors off: mcu/stop"))
         _, message, values = diagnostics.next("safety")
         assert (values["state"], "obstacle at 0.30 m" in message) == ("STOP", True)
+
+
+def test_a_robot_that_may_turn_turns_away_from_what_it_has_stopped_before(tmp_path: Path) -> None:
+    port = free_port()
+    distances = {"stop_distance": 1.0, "turn_distance": 0.5}
+    values = {"udp_port": port, "detections_type": "3d", "degraded_speed": 0.25} | distances | SAFETY
+    with (
+        node_and_peer("micro_ros_bridge", arguments(**values), tmp_path / "log") as (_, peer),
+        mcu(UdpLink(port=port)) as simulated,
+    ):
+        robot, diagnostics = Robot(peer, Detection3DArray), Diagnostics(peer)
+        robot.turn = 0.8
+        robot.wait_driving(0)
+        robot.detection = [sight("person", 0.9)]
+        blocked = time.monotonic()
+        peer.wait(lambda: simulated.heard("motors off: mcu/stop", blocked))
+        peer.wait(lambda: simulated.heard("motors released", blocked))
+        assert simulated.heard("motors released", blocked) - simulated.heard("motors off", blocked) >= 0.4
+        turning = time.monotonic()
+        peer.wait(lambda: simulated.mcu.turn == pytest.approx(0.2))
+        peer.spin(0.5)
+        passed = [command for when, command in robot.passed if when > turning]
+        assert len(passed) >= 3
+        assert {(c.linear.x, c.angular.y, c.angular.z) for c in passed} == {(0.0, 0.0, 0.8 * 0.25)}
+        _, message, values = diagnostics.until("safety", lambda *status: status[2]["state"] == "TURN_ONLY")
+        assert (values["turn passed on (%)"], "obstacle at 0.80 m" in message) == ("25", True)
+        # Whatever else goes wrong stops the turn, too.
+        robot.seeing = False
+        stale = time.monotonic()
+        peer.wait(lambda: simulated.heard("motors off: mcu/stop", stale))
+        robot.seeing, robot.detection = True, [sight("person", 0.4)]
+        peer.spin(1.5)
+        assert simulated.heard("motors released", stale) is None, "it is too near to turn"
+        robot.detection = []
+        moment = time.monotonic()
+        robot.wait_driving(moment)
 
 
 def test_external_agent_serves_the_topics_only(tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ from std_srvs.srv import SetBool
 from stub_card import write_stub_card
 from vision_msgs.msg import LabelInfo, VisionInfo
 
+from robot_ai.models.find import find_model
+
 NODE = "/camera_detector"
 
 
@@ -98,7 +100,7 @@ def test_a_model_without_a_class_of_the_filter_is_refused(running) -> None:
     assert not peer.set(NODE, class_filter=["bright"]).successful
     stream.more(5)
     stream.stop()
-    books(peer, stream)
+    assert books(peer, stream)[2]["failed"] == 0
 
 
 def test_of_two_swaps_the_last_wins(running) -> None:
@@ -151,6 +153,22 @@ def test_several_parameters_change_together_or_not_at_all(running) -> None:
 def with_backup(folder: Path, **options: Any) -> Path:
     """A card whose backend `stub` has the options, and `stub/backup` has none."""
     return edit_card(write_stub_card(folder), artifacts={"stub": {"options": options}, "stub/backup": {}})
+
+
+def test_a_preloaded_backend_is_there_before_a_swap_and_one_that_fails_is_a_warning(tmp_path: Path) -> None:
+    for module in ("onnxruntime", "ai_edge_litert"):
+        pytest.importorskip(module, exc_type=ImportError)
+    given = arguments(find_model("nanodet_g"), backend="onnx", preload_backends="[litert, stub]", device="cpu")
+    with node_and_peer("camera_detector", given, tmp_path / "log") as (node, peer):
+        stream = Stream(peer).start()
+        stream.more(5)
+        assert "litert is preloaded" in node.output()
+        assert "cannot preload" in node.output() and "in stub" in node.output()
+        assert "ai_edge_litert" in Path(f"/proc/{node.process.pid}/maps").read_text(encoding="utf-8")
+        assert peer.set(NODE, backend="litert").successful
+        stream.more(5)
+        stream.stop()
+        assert books(peer, stream)[2]["failed"] == 0
 
 
 def test_a_failing_backend_is_left_and_tried_again(tmp_path: Path) -> None:

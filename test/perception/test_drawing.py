@@ -7,6 +7,8 @@ import itertools
 import numpy as np
 import pytest
 
+from robot_ai.models.card import ModelCard
+from robot_ai.models.find import find_model
 from robot_ai.perception.detections import Detections
 from robot_ai.perception.drawing import class_color, draw
 
@@ -53,7 +55,7 @@ def test_a_view_with_row_padding_can_be_drawn_into(photo):
 def test_outline_runs_along_the_boxs_outermost_pixels(box):
     drawn = draw(np.zeros((240, 320, 3), np.uint8), detections(box, classes=[3]))
     left, top, right, bottom = (round(edge) for edge in box)
-    colored = (drawn == class_color(3)).all(axis=2)
+    colored = (drawn == class_color(LABELS[3])).all(axis=2)
     # Below the tag, which may lie inside the box, the outline is one pixel thick at this size.
     row = (top + bottom) // 2
     assert np.flatnonzero(colored[row]).tolist() == [left, right - 1]
@@ -71,7 +73,7 @@ def test_tag_stays_in_the_image():
 def test_best_detection_is_drawn_on_top():
     box = (50, 50, 150, 150)
     drawn = draw(np.zeros((240, 320, 3), np.uint8), detections(box, box, scores=[0.95, 0.4], classes=[1, 2]))
-    assert tuple(drawn[149, 100]) == class_color(1)
+    assert tuple(drawn[149, 100]) == class_color(LABELS[1])
 
 
 def test_lines_grow_with_the_image():
@@ -94,9 +96,19 @@ def test_tiny_images_are_no_fault():
 
 
 def test_colors_are_stable_distinct_bytes():
-    colors = [class_color(index) for index in range(80)]
+    labels = ModelCard.load(find_model("nanodet_g")).labels
+    colors = [class_color(label) for label in labels]
     assert len(set(colors)) == 80
     assert all(0 <= value <= 255 for color in colors for value in color)
-    assert colors == [class_color(index) for index in range(80)]
-    for color, neighbor in itertools.pairwise(colors):
-        assert max(abs(a - b) for a, b in zip(color, neighbor, strict=True)) > 100
+    assert colors == [class_color(label) for label in labels]
+    for other in ("chair", "couch", "dog", "tv", "obstacle", "vehicle"):
+        difference = np.abs(np.subtract(class_color("person"), class_color(other)))
+        assert difference.max() > 50, other
+
+
+def test_a_class_has_one_color_whatever_else_is_seen():
+    def drawn(index: int, labels: tuple[str, ...]) -> np.ndarray:
+        box, score = np.array([[50, 50, 150, 150]], np.float32), np.array([0.9], np.float32)
+        return draw(np.zeros((240, 320, 3), np.uint8), Detections(box, score, np.array([index]), labels))
+
+    np.testing.assert_array_equal(drawn(0, ("person",)), drawn(2, ("chair", "dog", "person")))

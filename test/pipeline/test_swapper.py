@@ -97,14 +97,14 @@ def test_a_cancelled_model_is_closed(stub_card):
 def test_a_switch_lets_the_pass_under_way_end(stub_card):
     watched, card = Watched(), stub_card()
     slow, quick = (watched.load(choice(card, delay=delay)) for delay in (0.4, 0))
-    holder = ModelHolder(slow)
+    holder = ModelHolder(slow, SETTINGS)
     results: list[object] = []
-    thread = threading.Thread(target=lambda: results.append(holder.detect([IMAGE], SETTINGS)))
+    thread = threading.Thread(target=lambda: results.append(holder.detect([IMAGE])))
     thread.start()
     wait_for(lambda: holder.busy_for(time.monotonic()) > 0)
-    holder.switch(quick)
+    holder.switch(quick, SETTINGS)
     assert holder.current is quick and watched.closed == []
-    holder.detect([IMAGE], SETTINGS)  # at once, in another thread, while the slow one is still at it
+    holder.detect([IMAGE])  # at once, in another thread, while the slow one is still at it
     thread.join(10)
     assert len(results) == 1
     wait_for(lambda: watched.closed == [slow])
@@ -122,7 +122,47 @@ def test_an_idle_model_is_closed_at_the_switch(stub_card):
 
 
 def test_a_failing_pass_is_no_pass_under_way(stub_card):
-    holder = ModelHolder(ImageDetector.load(choice(stub_card(), fail_every=3)))
+    holder = ModelHolder(ImageDetector.load(choice(stub_card(), fail_every=3)), SETTINGS)
     with pytest.raises(Exception, match="told to fail"):
-        holder.detect([IMAGE], SETTINGS)  # the third: two warmed it up
+        holder.detect([IMAGE])  # the third: two warmed it up
     assert holder.busy_for(time.monotonic()) == 0
+
+
+def test_a_model_and_its_settings_change_in_the_same_moment(stub_card):
+    """A filter of the one model's labels is an error for the other: no pass may see one's with the other."""
+    card = stub_card()
+    bright = ImageDetector.load(choice(card))
+    description = (card / "model.yaml").read_text(encoding="utf-8")
+    (card / "model.yaml").write_text(description.replace("- bright\n", "- light\n"), encoding="utf-8")
+    light = ImageDetector.load(choice(card))
+    pairs = [(bright, DetectionSettings(class_filter=("bright",))), (light, DetectionSettings(class_filter=("light",)))]
+    for detector, _ in pairs:
+        detector.close = lambda: None  # type: ignore[method-assign]
+    holder = ModelHolder(*pairs[0])
+    failures: list[Exception] = []
+    done = threading.Event()
+
+    def work() -> None:
+        while not done.is_set():
+            try:
+                holder.detect([IMAGE])
+            except Exception as error:  # noqa: BLE001
+                failures.append(error)
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    for _ in range(300):
+        holder.switch(*pairs[1])
+        time.sleep(0.0005)
+        holder.switch(*pairs[0])
+    done.set()
+    worker.join(10)
+    assert not failures
+
+
+def test_settings_are_adjusted_without_another_model(stub_card):
+    holder = ModelHolder(ImageDetector.load(choice(stub_card())), SETTINGS)
+    bright = np.full_like(IMAGE, 255)
+    assert len(holder.detect([bright]).detections[0])
+    holder.adjust(DetectionSettings(confidence=1.0, class_filter=("other",)))
+    assert not len(holder.detect([bright]).detections[0])

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from robot_ai.safety.errors import SafetyLimitsError
 from robot_ai.safety.watchdog import SafetyLimits, SafetyState, Watchdog
 
-OK, DEGRADED, STOP = SafetyState
+OK, DEGRADED, TURN_ONLY, STOP = SafetyState
 LIMITS = SafetyLimits(stop_distance=0.5, slow_distance=1.0)
+TURNING = dataclasses.replace(LIMITS, turn_distance=0.3)
 
 
 def healthy(now: float = 0.0, limits: SafetyLimits = LIMITS) -> Watchdog:
@@ -95,6 +96,50 @@ def test_older_detections_do_not_hide_an_obstacle() -> None:
     assert watchdog.evaluate(1.03).state == STOP
 
 
+def near(watchdog: Watchdog, start: float, seconds: float, nearest: float) -> Watchdog:
+    """An obstacle stays so near for that long, with everything else well."""
+    for step in range(round(seconds / 0.1) + 1):
+        refresh(watchdog, start + step * 0.1, nearest)
+    return watchdog
+
+
+def test_an_obstacle_stops_and_keeps_the_robot_stopped_unless_turning_is_allowed() -> None:
+    assert near(healthy(), 1.0, 20.0, 0.4).evaluate(21.0).state == STOP
+
+
+def test_where_turning_is_allowed_an_obstacle_stops_first_and_lets_the_robot_turn_when_it_has_stood() -> None:
+    watchdog = near(healthy(limits=TURNING), 1.0, 0.9, 0.4)
+    assert (watchdog.evaluate(1.9).state, watchdog.evaluate(1.9).speed) == (STOP, 0.0)
+    verdict = near(watchdog, 2.0, 1.0, 0.4).evaluate(3.0)
+    assert (verdict.state, verdict.speed, verdict.turn) == (TURN_ONLY, 0.0, LIMITS.degraded_speed)
+    assert verdict.reasons == ("obstacle at 0.40 m, nearer than 0.5 m",)
+    # Turned away from it: it drives on when that has been so for as long as after any stop.
+    assert near(watchdog, 3.1, 0.9, math.inf).evaluate(4.0).state == TURN_ONLY
+    assert near(watchdog, 4.1, 0.1, math.inf).evaluate(4.2).state == OK
+
+
+def test_what_is_nearer_than_turning_allows_stops_a_turn() -> None:
+    assert near(near(healthy(limits=TURNING), 1.0, 2.0, 0.4), 3.1, 0.0, 0.29).evaluate(3.1).state == STOP
+
+
+def test_while_everything_is_not_well_nothing_turns() -> None:
+    for fault in ("link", "detections", "heartbeat", "command"):
+        watchdog = near(healthy(limits=TURNING), 1.0, 2.0, 0.4)
+        assert watchdog.evaluate(3.0).state == TURN_ONLY
+        for step in range(1, 31):
+            now = 3.0 + step * 0.1
+            if fault == "link":
+                watchdog.link(now, "unplugged")
+            if fault != "detections":
+                watchdog.saw_detections(now, now, 0.4)
+            if fault != "heartbeat":
+                watchdog.saw_heartbeat(now)
+            if fault != "command":
+                watchdog.saw_command(now, True)
+        verdict = watchdog.evaluate(6.0)
+        assert (verdict.state, verdict.speed, verdict.turn) == (STOP, 0.0, 0.0), fault
+
+
 def test_a_lost_link_stops_at_once() -> None:
     watchdog = healthy()
     watchdog.link(1.01, "unplugged")
@@ -113,7 +158,8 @@ def test_a_timeout_of_zero_switches_a_watch_off() -> None:
 @pytest.mark.parametrize(
     "values",
     [{"resume_after": -1.0}, {"link_timeout": math.inf}, {"degraded_speed": 1.5}, {"detections_timeout": math.nan},
-     {"stop_distance": 2.0, "slow_distance": 1.0}],
+     {"stop_distance": 2.0, "slow_distance": 1.0}, {"stop_distance": 1.0, "turn_distance": 1.1},
+     {"turn_distance": 0.1}],
 )  # fmt: skip
 def test_contradictory_limits_are_refused(values: dict[str, float]) -> None:
     with pytest.raises(SafetyLimitsError, match="expected"):
@@ -122,10 +168,11 @@ def test_contradictory_limits_are_refused(values: dict[str, float]) -> None:
 
 positive = st.floats(0.05, 3.0)
 limits_strategy = st.builds(
-    lambda detections, link, command, stop, slow, resume, fraction, speed: SafetyLimits(
-        detections, link, command, stop, stop + slow, resume, fraction, speed
+    lambda detections, link, command, stop, slow, turn, resume, fraction, speed: SafetyLimits(
+        detections, link, command, stop, stop + slow, turn * stop, resume, fraction, speed
     ),
-    positive, positive, positive, st.floats(0, 2), st.floats(0, 2), st.floats(0, 3), st.floats(0, 1), st.floats(0, 1),
+    positive, positive, positive, st.floats(0, 2), st.floats(0, 2), st.sampled_from([0.0, 0.3, 1.0]), st.floats(0, 3),
+    st.floats(0, 1), st.floats(0, 1),
 )  # fmt: skip
 event_strategy = st.tuples(
     st.floats(0, 1.0),  # seconds since the event before
@@ -145,6 +192,17 @@ class Books:
         self.down = False
 
     def unwell(self, limits: SafetyLimits, now: float) -> bool:
+        """Whether anything forbids to drive."""
+        return self.nearest < limits.stop_distance or self.faulty(limits, now)
+
+    def fixed(self, limits: SafetyLimits, now: float) -> bool:
+        """Whether anything forbids even to turn."""
+        blocked = self.nearest < limits.stop_distance
+        return (blocked and not 0 < limits.turn_distance <= self.nearest) or self.faulty(limits, now)
+
+    def faulty(self, limits: SafetyLimits, now: float) -> bool:
+        """Whether anything but an obstacle does."""
+
         def stale(what: str, timeout: float) -> bool:
             heard = self.heard[what]
             return heard is None or now - heard > timeout
@@ -154,7 +212,6 @@ class Books:
             or stale("heartbeat", limits.link_timeout)
             or (self.moving and stale("command", limits.command_timeout))
             or self.down
-            or self.nearest < limits.stop_distance
         )
 
     def enter(self, watchdog: Watchdog, kind: str, now: float, age: float, nearest: float) -> None:
@@ -174,30 +231,65 @@ class Books:
             watchdog.link(now, "unplugged" if self.down else "")
 
 
+class Since:
+    """Since when something has held without a gap; None while it does not."""
+
+    def __init__(self) -> None:
+        self.moment: float | None = None
+
+    def look(self, holds: bool, now: float) -> None:
+        self.moment = None if not holds else now if self.moment is None else self.moment
+
+    def lasted(self, seconds: float, now: float) -> bool:
+        return self.moment is not None and now - self.moment >= seconds
+
+
 @given(limits_strategy, st.lists(event_strategy, max_size=60))
 def test_it_stops_at_the_first_look_and_leaves_only_after_being_well_for_long_enough(limits, events) -> None:
     now, books, watchdog = 100.0, Books(), Watchdog(limits, 100.0)
-    # None while something is wrong, else since when all has been well.
-    well_since: float | None = None
+    well, loose = Since(), Since()
+    state = STOP
     for wait, kind, age, nearest in events:
         now += wait
+        for _ in ("before", "after"):
+            well.look(not books.unwell(limits, now), now)
+            loose.look(not books.fixed(limits, now), now)
+            if _ == "before":
+                books.enter(watchdog, kind, now, age, nearest)
+        before, verdict = state, watchdog.evaluate(now)
+        state = verdict.state
         if books.unwell(limits, now):
-            well_since = None
-        books.enter(watchdog, kind, now, age, nearest)
-        if books.unwell(limits, now):
-            well_since = None
-        elif well_since is None:
-            well_since = now
-        verdict = watchdog.evaluate(now)
-        if books.unwell(limits, now):
-            assert verdict.state == STOP
-        if verdict.state == STOP:
-            assert verdict.speed == 0.0
+            assert state >= TURN_ONLY
+        if books.fixed(limits, now):
+            assert state == STOP
+        if state == STOP:
+            assert (verdict.speed, verdict.turn) == (0.0, 0.0)
             assert verdict.reasons
+        elif state == TURN_ONLY:
+            assert limits.turn_distance > 0
+            assert loose.lasted(limits.resume_after, now)
+            assert (verdict.speed, verdict.turn) == (0.0, limits.degraded_speed)
+            assert verdict.reasons
+            # Whoever drives is stopped before he may turn.
+            assert before >= TURN_ONLY or limits.resume_after == 0
         else:
-            assert well_since is not None
-            assert now - well_since >= limits.resume_after
-            assert verdict.speed == (1.0 if verdict.state == OK else limits.degraded_speed)
+            assert well.lasted(limits.resume_after, now)
+            assert verdict.speed == verdict.turn == (1.0 if state == OK else limits.degraded_speed)
+
+
+@given(limits_strategy, st.lists(event_strategy, max_size=60))
+def test_turning_in_place_loosens_nothing_but_the_stop_before_an_obstacle(limits, events) -> None:
+    """Two watchdogs see the same; the one that may not turn allows no more, and the other one no more than turning."""
+    strict = Watchdog(dataclasses.replace(limits, turn_distance=0.0), 0.0)
+    loose, books, now = Watchdog(limits, 0.0), Books(), 0.0
+    for wait, kind, age, nearest in events:
+        now += wait
+        books.enter(strict, kind, now, age, nearest)
+        books.enter(loose, kind, now, age, nearest)
+        narrow, wide = strict.evaluate(now), loose.evaluate(now)
+        assert wide.speed == narrow.speed
+        if wide.state != narrow.state:
+            assert (wide.state, narrow.state) == (TURN_ONLY, STOP)
 
 
 @given(limits_strategy, st.floats(0.005, 0.2), st.floats(0, 0.2))

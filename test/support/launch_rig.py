@@ -1,15 +1,19 @@
-"""What every launch test needs: a robot's sensors on its topics, and the package as colcon installed it.
+"""What every launch test needs: the package as colcon installed it, its life in a domain of its own, a robot's sensors.
 
-Imported only where launch is installed; `needs_launch()` skips a test module with the cause where it is not.
+`needs_launch()` skips a test module with the cause where launch is not installed; nothing before it imports launch. The
+cases are used as `launch_rig.RunningCase`: unittest would run the tests of a class that is a module's own name.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import socket
 import time
-from collections.abc import Iterable
+import unittest
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -24,6 +28,13 @@ from robot_ai.nodes.image_source import camera_info
 from robot_ai.ros.clouds import to_cloud
 from robot_ai.training.lidar_scenes import BEAMS, Ground, Scene, cast
 from robot_ai.training.lidar_shapes import person, vehicle
+
+if TYPE_CHECKING:
+    from launch import Action, LaunchDescription
+
+# Seconds: what is waited for takes a few of them, but not where other tests keep all cores busy.
+PATIENCE = 90.0
+_LONGEST_TEST = 900.0
 
 BRIGHT = (290, 200, 350, 280)
 _PERIOD = 0.1
@@ -42,14 +53,70 @@ def needs_launch() -> Path:
         )
 
 
-def own_domain() -> int:
-    """A domain for this test module, in the environment of what it launches."""
-    domain = next_domain()
-    os.environ["ROS_DOMAIN_ID"] = str(domain)
+def launch_test(describe: Callable[[], LaunchDescription]) -> Callable[[], LaunchDescription]:
+    """Decorates generate_test_description; what is launched lives as long as the tests run."""
+    from launch_testing.markers import keep_alive
+
+    return pytest.mark.launch_test(pytest.mark.timeout(_LONGEST_TEST)(keep_alive(describe)))
+
+
+def description(*actions: Action) -> LaunchDescription:
+    """What generate_test_description returns: the actions, in a domain of their own."""
+    from launch_testing.actions import ReadyToTest
+
+    from launch import LaunchDescription
+
+    os.environ["ROS_DOMAIN_ID"] = str(next_domain())
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     # These tests kill nodes, which may then hold a lock in memory that they share with us: we would wait for ever.
     os.environ["FASTDDS_BUILTIN_TRANSPORTS"] = "UDPv4"
-    return domain
+    return LaunchDescription([*actions, ReadyToTest()])
+
+
+def include(file: str, arguments: Mapping[str, str]) -> Action:
+    """A launch file of this package, in a scope of its own: its arguments are no other file's defaults."""
+    from launch.actions import GroupAction, IncludeLaunchDescription
+    from launch.launch_description_sources import PythonLaunchDescriptionSource
+
+    source = PythonLaunchDescriptionSource(str(Path(get_package_share_directory("robot_ai")) / "launch" / file))
+    return GroupAction([IncludeLaunchDescription(source, launch_arguments=arguments.items())])
+
+
+def free_port() -> str:
+    """A UDP port that no one listens on."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
+class RunningCase(unittest.TestCase):
+    """While everything runs; in the order of the names."""
+
+    def setUp(self) -> None:
+        self.peer = Peer(_domain(), "launch_test", PATIENCE)
+
+    def tearDown(self) -> None:
+        self.peer.close()
+
+    def flows(self, kind: type, topic: str, count: int = 5) -> list[Any]:
+        """The first messages of a topic, at least `count`."""
+        received = self.peer.listen(kind, topic)
+        self.peer.wait(lambda: len(received) >= count)
+        return received
+
+
+class EndedCase(unittest.TestCase):
+    """After launch has ended everything: cleanly, but for the `killed` processes that the tests have killed."""
+
+    killed = 1
+    executables: tuple[str, ...] = ()
+
+    def test_exit_codes(self, proc_info: Any) -> None:
+        codes = sorted(info.returncode for info in proc_info)
+        self.assertEqual(codes, [-signal.SIGKILL] * self.killed + [0] * (len(codes) - self.killed))
+
+    def test_nothing_is_left(self) -> None:
+        self.assertEqual([pid for executable in self.executables for pid in pids_of(executable)], [])
 
 
 def street() -> np.ndarray:
@@ -95,8 +162,14 @@ class Sensors:
         self._publishers["points"].publish(cloud)
 
 
-def pids_of(executable: str, domain: int) -> list[int]:
-    """The processes of a node in a domain, found in /proc: launch's own records do not name those it started again."""
+def _domain() -> int:
+    return int(os.environ["ROS_DOMAIN_ID"])
+
+
+def pids_of(executable: str) -> list[int]:
+    """The processes of a node in this test's domain, found in /proc: launch's own records do not name those it started
+    again.
+    """
     found = []
     for process in Path("/proc").iterdir():
         if not process.name.isdigit():
@@ -107,30 +180,19 @@ def pids_of(executable: str, domain: int) -> list[int]:
         except OSError:
             continue  # it has ended meanwhile, or is someone else's
         runs = any(word.endswith(f"/lib/robot_ai/{executable}".encode()) for word in words[:2])
-        if runs and f"ROS_DOMAIN_ID={domain}".encode() in environment:
+        if runs and f"ROS_DOMAIN_ID={_domain()}".encode() in environment:
             found.append(int(process.name))
     return found
 
 
-def kill(executable: str, domain: int) -> int:
-    """Kills the one process of a node, as the kernel does when memory runs out; returns its pid."""
-    (pid,) = pids_of(executable, domain)
+def kill_and_wait(executable: str) -> None:
+    """Kills the one process of a node, as the kernel does when memory runs out, and waits until it runs again."""
+    (pid,) = pids_of(executable)
     os.kill(pid, signal.SIGKILL)
-    return pid
-
-
-def wait_for_another(executable: str, domain: int, than: int, timeout: float = 20.0) -> int:
-    """Waits until a node that was killed runs again, in one process; returns its pid."""
-    deadline = time.monotonic() + timeout
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
-        pids = pids_of(executable, domain)
-        if len(pids) == 1 and pids != [than]:
-            return pids[0]
+        pids = pids_of(executable)
+        if len(pids) == 1 and pids != [pid]:
+            return
         time.sleep(0.1)
-    raise AssertionError(f"{executable} was not started again within {timeout} s")
-
-
-def assert_clean(exit_codes: Iterable[int], killed: int = 0) -> None:
-    """Every process ended with 0, but `killed` ones, which SIGKILL ended."""
-    codes = sorted(exit_codes)
-    assert codes == sorted([-signal.SIGKILL] * killed + [0] * (len(codes) - killed)), codes
+    raise AssertionError(f"{executable} was not started again within {PATIENCE} s")

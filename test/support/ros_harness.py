@@ -77,9 +77,10 @@ class NodeProcess:
 
 
 class Peer:
-    """The other side: publishes, listens, calls services, in the test's own process."""
+    """The other side: publishes, listens, calls services, in the test's own process; waits `patience` seconds."""
 
-    def __init__(self, domain: int, name: str = "peer") -> None:
+    def __init__(self, domain: int, name: str = "peer", patience: float = 20.0) -> None:
+        self._patience = patience
         self.context = Context()
         rclpy.init(context=self.context, domain_id=domain)
         self.node = Node(name, context=self.context, use_global_arguments=False)
@@ -94,8 +95,9 @@ class Peer:
     def spin(self, seconds: float) -> None:
         self.wait(lambda: False, seconds, required=False)
 
-    def wait(self, condition: Callable[[], object], timeout: float = 20.0, required: bool = True) -> bool:
+    def wait(self, condition: Callable[[], object], timeout: float | None = None, required: bool = True) -> bool:
         """Spins until the condition holds."""
+        timeout = self._patience if timeout is None else timeout
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             if condition():
@@ -105,7 +107,7 @@ class Peer:
             raise AssertionError(f"not so within {timeout} s")
         return False
 
-    def call(self, kind: type, name: str, request: object, timeout: float = 20.0):
+    def call(self, kind: type, name: str, request: object, timeout: float | None = None):
         client = self.node.create_client(kind, name)
         try:
             self.wait(client.service_is_ready, timeout)

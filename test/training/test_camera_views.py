@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 pytest.importorskip("mujoco", reason="views are drawn by the simulator, extra simulation")
+from robot_ai.simulation import renderers
+from robot_ai.simulation.errors import RendererError
 from robot_ai.training.camera_views import ViewSettings, is_held_out, make_views, photograph
 from robot_ai.training.coco import ANNOTATIONS, CocoDataSet, DataSetError
 
@@ -82,3 +84,9 @@ def test_the_robot_stands_on_its_own_tiles_and_in_nothing(settings):
         assert not is_held_out(x, y)
         for ball in ((-4, -4), (4, -4), (-4, 4), (4, 4), (0, 0)):
             assert np.hypot(x - ball[0], y - ball[1]) > 0.5
+
+
+def test_views_are_not_drawn_by_rays_unless_asked_for(settings, tmp_path, monkeypatch):
+    monkeypatch.setattr(renderers, "_PROBE_TIMEOUT", 0.01)
+    with pytest.raises(RendererError, match=r"OpenGL.*no image within.*rays"):
+        make_views(dataclasses.replace(settings, renderer="auto"), LABELS, tmp_path / "views")

@@ -1,11 +1,15 @@
-// PlatformIO with the Arduino framework and micro_ros_platformio. platformio.ini chooses the transport. For the ESP32;
-// another board needs a timer and a lock in board_start_control, board_lock and board_unlock.
+// PlatformIO with the Arduino framework and micro_ros_platformio; the project's platformio.ini chooses the transport. For
+// the ESP32; another board needs a timer and a lock in board_start_control, board_lock and board_unlock.
 #include <Arduino.h>
 #include <micro_ros_platformio.h>
 
 extern "C" {
 #include "board.h"
 }
+
+#ifndef MCU_BAUD
+#define MCU_BAUD 115200
+#endif
 
 namespace {
 constexpr int kMotorPwm[2] = {25, 27}, kMotorDirection[2] = {26, 14};
@@ -39,6 +43,7 @@ extern "C" {
 
 void board_init(void)
 {
+  Serial.begin(MCU_BAUD);
   for (int side = 0; side < 2; side++) {
     pinMode(kMotorPwm[side], OUTPUT);
     pinMode(kMotorDirection[side], OUTPUT);
@@ -129,24 +134,28 @@ void board_set_servo(float angle)
   digitalWrite(kServo, LOW);
 }
 
+void board_say(const char *text)
+{
+#if defined(MCU_WIFI_SSID)
+  Serial.println(text);
+#else
+  (void)text;  // Serial is the way to the agent
+#endif
+}
+
 bool board_set_transport(void)
 {
 #if defined(MCU_WIFI_SSID)
+  static char network[] = MCU_WIFI_SSID, password[] = MCU_WIFI_PASSWORD;
   IPAddress host;
-  host.fromString(MCU_HOST);
-  set_microros_wifi_transports(MCU_WIFI_SSID, MCU_WIFI_PASSWORD, host, MCU_PORT);
+  if (!host.fromString(MCU_HOST)) {
+    return false;
+  }
+  set_microros_wifi_transports(network, password, host, MCU_PORT);
 #else
-  Serial.begin(MCU_BAUD);
   set_microros_serial_transports(Serial);
 #endif
   return true;
 }
 
 }  // extern "C"
-
-void setup()
-{
-  app_run();
-}
-
-void loop() {}

@@ -103,6 +103,11 @@ void board_read_wheels(float *left, float *right)
   board_unlock();
 }
 
+void board_say(const char *text)
+{
+  printf("%s\n", text);
+}
+
 float board_battery_volts(void)
 {
   return 11.7f;

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,7 +19,7 @@ from robot_ai.backends.serving.errors import (
     RequestRefusedError,
     ServerUnavailableError,
 )
-from robot_ai.backends.serving.options import Endpoint, ServerOptions, parse_endpoint, read_options
+from robot_ai.backends.serving.options import Endpoint, ServerOptions, meanings, parse_endpoint, read_options
 from robot_ai.backends.serving.protocol import Arrays, Described, DescribedTensor, ModelClient
 from robot_ai.backends.support import check_precision, in_chunks, like_the_card, parse_device, zeros_for
 from robot_ai.models.card import Artifact, ModelCard
@@ -32,14 +31,22 @@ _log = logging.getLogger(__name__)
 
 
 class ServerBackend(FrameworkBackend):
-    """A backend but for its server's protocol. The artifact needs no file: the server has its own.
+    """A backend but for its server's protocols. The artifact needs no file: the server has its own.
 
     `device` is the server's address. `threads` has no effect here: the server decides with what it computes.
+
+    options: the dataclass of the options. ports: the server's usual port for each protocol. clients: for each protocol
+    what makes a client, which does not connect yet, of the endpoint, the options read, and the model's name there.
     """
 
     framework = "grpc"
     options: ClassVar[type[ServerOptions]]
     ports: ClassVar[Mapping[str, int]]
+    clients: ClassVar[Mapping[str, Callable[[Endpoint, Any, str], ModelClient]]]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.known = meanings(cls.options)
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,10 +67,6 @@ class ServerBackend(FrameworkBackend):
         except InferenceError as error:
             raise ArtifactLoadError(f"{card.name}, backend '{self.name}': {error}") from error
 
-    @abstractmethod
-    def _connect(self, endpoint: Endpoint, model: str) -> ModelClient:
-        """A client for the settings, which does not connect yet."""
-
     def _open(self, request: LoadRequest) -> None:
         check_precision(request.precision, request.artifact, (), self.title)
         if parse_device(request.device)[0] == "cuda":
@@ -76,7 +79,8 @@ class ServerBackend(FrameworkBackend):
         endpoint = parse_endpoint(settings.url, protocol, settings.tls, self.ports)
         self._device = str(endpoint)
         self._own = _own_names(request.card, request.artifact, self._inputs)
-        self._client = client = self._connect(endpoint, settings.model_name or request.card.name)
+        connect = self.clients[endpoint.protocol]
+        self._client = client = connect(endpoint, settings, settings.model_name or request.card.name)
         deadline = time.monotonic() + settings.load_timeout
         self._agree(_await_model(client, deadline))
         # A server may compile the model at its first request: that one has the time of loading, not of a frame.

@@ -31,6 +31,7 @@ class SerialTransport(Transport):
         self._descriptor = -1
         self._deframer = Deframer(AGENT_ADDRESS)
         self._unsent = bytearray()
+        self._waits_for_room = False
         self._wait = _FIRST_RETRY
         self._retry_at = 0.0
         self._problem = "not opened yet"
@@ -86,7 +87,9 @@ class SerialTransport(Transport):
             return
         self.bytes_out += sent
         del self._unsent[:sent]
-        self.watch_writing(self._descriptor, bool(self._unsent))
+        if bool(self._unsent) != self._waits_for_room:
+            self._waits_for_room = not self._waits_for_room
+            self.watch_writing(self._descriptor, self._waits_for_room)
 
     def describe(self, address: Hashable) -> str:
         """ "serial device address n"."""
@@ -108,6 +111,7 @@ class SerialTransport(Transport):
         self.loop.unregister(self._descriptor)
         self._descriptor = -1
         self._unsent.clear()
+        self._waits_for_room = False
         self._deframer.reset()
         try:
             # A driver may wait half a minute for a line that takes nothing, unless it has nothing to send.

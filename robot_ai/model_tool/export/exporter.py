@@ -24,10 +24,13 @@ from robot_ai.model_tool.export.workshop import Workshop, choose_source, convert
 from robot_ai.model_tool.samples import representative
 from robot_ai.models.artifacts import backend_of, checksum
 from robot_ai.models.card import CARD_FILE, ModelCard
+from robot_ai.models.comparison import lists_something
 from robot_ai.models.find import find_model
 from robot_ai.models.golden import GoldenSample
 
 CALIBRATION_VIEWS = 100
+# So many are tried for one in which the model finds something.
+GOLDEN_VIEWS = 20
 Say = Callable[[str], None]
 
 
@@ -65,7 +68,7 @@ def export_model(request: ExportRequest, say: Say) -> Path:
     if card.golden is None:
         first = sources[request.formats[0].name]
         say(f"golden sample, from {first}")
-        _write_golden(output, first, request.samples)
+        _write_golden(output, first, request.samples, say)
     with tempfile.TemporaryDirectory(prefix="robot_ai_export_") as scratch:
         shops: dict[str, Workshop] = {}
         for number, item in enumerate(request.formats, 1):
@@ -109,13 +112,18 @@ def _prepare(directory: Path, output: Path) -> Path:
     return output
 
 
-def _write_golden(output: Path, key: str, samples: Path | None) -> None:
-    """Runs the source artifact on the first sample and stores what it takes and gives."""
+def _write_golden(output: Path, key: str, samples: Path | None, say: Say) -> None:
+    """Runs the source artifact on the first sample that tells something and stores what it takes and gives."""
     card, backend = load_backend(BackendChoice(str(output), key, "cpu"))
     taken, given = card.input_for(backend_of(key)), card.inputs[0]
     try:
-        (batch,) = representative(taken, samples, 1).batches()
-        outputs = {name: np.array(array) for name, array in backend.infer({taken.name: batch}).items()}
+        for batch in representative(taken, samples, GOLDEN_VIEWS).batches():
+            outputs = {name: np.array(array) for name, array in backend.infer({taken.name: batch}).items()}
+            if lists_something(card, outputs):
+                break
+        else:
+            say("      none: the model finds nothing in any sample; give some in which it does with --representative")
+            return
     finally:
         backend.close()
     if taken.layout != given.layout:
@@ -216,13 +224,13 @@ def _make_micro(shop: Workshop, request: ExportRequest, path: Path, say: Say) ->
 def _proof(output: Path, key: str) -> str:
     """Loads what was made; says against what it was held. Raises what loading raises."""
     try:
-        _, backend = load_backend(BackendChoice(str(output), key, "cpu"))
+        card, backend = load_backend(BackendChoice(str(output), key, "cpu"))
     except UnknownBackendError:
         return "no backend here runs it: not compared"
     except MissingFrameworkError as error:
         return f"not compared: {error}"
     backend.close()
-    return "loaded and compared with the golden sample"
+    return f"loaded and {'compared with the golden sample' if card.golden else 'run, but compared with nothing'}"
 
 
 class _moved_aside:  # noqa: N801 (a context manager, used like a function)

@@ -13,6 +13,13 @@ from robot_ai.model_tool.export.errors import ConverterError
 # Pinned: the project publishes a build of every day's sources.
 REQUIREMENTS = ("tflite-micro==0.dev20261023182759", "numpy")
 _BYTES_PER_LINE = 12
+# The resolver's methods that are not called as the operation's words would have it.
+_METHODS = {
+    "BATCH_MATMUL": "BatchMatMul",
+    "CUMSUM": "CumSum",
+    "PADV2": "PadV2",
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": "UnidirectionalSequenceLSTM",
+}
 _MEASURE = """
 import json, sys
 from tflite_micro.python.tflite_micro import runtime
@@ -92,11 +99,8 @@ def _operations(file: Path) -> tuple[str, ...]:
 
 
 def _header(symbol: str, name: str, size: int, model: MicroModel) -> str:
-    adds = "\n".join(f"//   resolver.Add{_camel(operation)}();" for operation in model.operations)
+    adds = " &&\n    ".join(f"resolver.Add{resolver_method(operation)}() == 0" for operation in model.operations)
     return f"""// {name} for TensorFlow Lite for Microcontrollers. Written by `robot_ai model export`.
-//
-// Operations, for tflite::MicroMutableOpResolver<{len(model.operations)}>:
-{adds}
 #pragma once
 
 #include <cstddef>
@@ -105,12 +109,21 @@ extern const unsigned char {symbol}[];  // flatbuffer, aligned to 16 bytes
 constexpr std::size_t {symbol}_size = {size};
 // The smallest arena in which the interpreter ran the model, measured on a 64-bit host; a 32-bit target needs less.
 constexpr std::size_t {symbol}_arena_size = {model.arena_bytes};
+constexpr unsigned int {symbol}_operation_count = {len(model.operations)};
+
+// Adds the model's operations to a tflite::MicroMutableOpResolver<{symbol}_operation_count>; false: it has no room.
+template <class Resolver>
+bool {symbol}_add_operations(Resolver &resolver) {{
+  return {adds};
+}}
 """
 
 
-def _camel(operation: str) -> str:
+def resolver_method(operation: str) -> str:
     """`LEAKY_RELU` to `LeakyRelu`, `CONV_2D` to `Conv2D`: as the resolver's methods are called."""
-    return "".join(part if part[0].isdigit() else part.capitalize() for part in operation.split("_"))
+    return _METHODS.get(operation) or "".join(
+        part if part[0].isdigit() else part.capitalize() for part in operation.split("_")
+    )
 
 
 def _source(symbol: str, name: str, content: bytes) -> str:

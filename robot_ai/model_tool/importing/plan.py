@@ -14,10 +14,10 @@ from robot_ai.model_tool.importing.labels import generic, read_labels, usable, w
 from robot_ai.model_tool.importing.network import Match, Network
 from robot_ai.model_tool.importing.overrides import Guess, Overrides
 from robot_ai.model_tool.inspection.types import Inspection, TensorInfo
+from robot_ai.models.comparison import LISTS
 
-# Models that have chosen their boxes themselves: no more are dropped, and their order may differ between machines.
-CHOSEN = ("yolo26", "ssd", "torchvision")
-SETS = (*CHOSEN, "detr", "centernet", "classification")
+# Models of which no overlaps are left to suppress.
+SETS = (*LISTS, "detr", "centernet", "classification")
 # As many as any of torchvision's detectors gives by default.
 MOST_PADDED = 300
 

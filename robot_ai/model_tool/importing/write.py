@@ -16,9 +16,10 @@ from robot_ai.backends.errors import BackendImportError, MissingFrameworkError, 
 from robot_ai.backends.loading import BackendChoice, load_backend
 from robot_ai.model_tool.importing.errors import DecoderGuessError, DestinationError
 from robot_ai.model_tool.importing.onnx_rewrite import add_batch_axis, write_in_one_file
-from robot_ai.model_tool.importing.plan import CHOSEN, MOST_PADDED, Plan
+from robot_ai.model_tool.importing.plan import MOST_PADDED, Plan
 from robot_ai.models.artifacts import checksum
 from robot_ai.models.card import CARD_FILE, ModelCard
+from robot_ai.models.comparison import lists_something
 from robot_ai.models.golden import GoldenSample
 from robot_ai.perception.preprocess import ImagePreprocessor
 
@@ -119,8 +120,9 @@ def _add_golden(plan: Plan, directory: Path, card: dict[str, Any], photo: NDArra
     _refuse_hidden_probabilities(plan, outputs)
     _refuse_other_units(plan, loaded, outputs)
     loaded.create_decoder().decode(outputs, 0, loaded.thresholds.confidence)
-    if plan.decoder in CHOSEN:
-        return "none: the model sorts its boxes by score, and near ties may fall otherwise on another machine"
+    if not lists_something(loaded, outputs):
+        where = "a made-up picture: give a photo with --check" if photo is None else "the photo: --check another"
+        return f"none: the model finds nothing in {where}"
     sample = GoldenSample({image.name: batch}, {spec.name: outputs[spec.name] for spec in loaded.outputs})
     file = directory / GOLDEN_FILE
     sample.save(file)

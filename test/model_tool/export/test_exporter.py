@@ -154,7 +154,8 @@ def test_micro_is_a_c_array_whose_arena_was_measured(tmp_path: Path) -> None:
     # The hidden activations alone, 8 channels of 8x8 in int8, beside the float image and outputs.
     assert 32 * 32 * 3 < options["arena_bytes"] < 1 << 20
     assert "CONV_2D" in options["operations"]
-    assert "resolver.AddConv2D();" in header
+    assert "resolver.AddConv2D() == 0" in header
+    assert f"g_tiny_operation_count = {len(options['operations'])};" in header
 
 
 def test_a_golden_sample_is_made_where_there_is_none(tmp_path: Path) -> None:

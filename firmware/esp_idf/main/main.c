@@ -1,0 +1,6 @@
+#include "board.h"
+
+void app_main(void)
+{
+  app_run();
+}
