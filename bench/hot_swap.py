@@ -44,12 +44,14 @@ SETTLE = 1.0
 class Swaps:
     """What the swaps did.
 
-    seconds: until each was answered. refused: the reasons of those that were. sizes: resident MiB of the node before
-    the first swap and after each round. began: monotonic time of the first. waits: seconds until another service
-    answered, while swaps went on. others: share of the machine that others used.
+    seconds: until each was answered. spans: backend, monotonic time of the request and of its answer. refused: the
+    reasons of those that were. sizes: resident MiB of the node before the first swap and after each round. began:
+    monotonic time of the first. waits: seconds until another service answered, while swaps went on. others: share of
+    the machine that others used.
     """
 
     seconds: list[float] = field(default_factory=list)
+    spans: list[tuple[str, float, float]] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     sizes: list[float] = field(default_factory=list)
     began: float = 0.0
@@ -107,6 +109,7 @@ class Session:
             return bool(future.done())
 
         self.spin_until(answered)
+        swaps.spans.append((backend, started, time.monotonic()))
         swaps.seconds.append(time.monotonic() - started)
         if not future.result().result.successful:
             swaps.refused.append(future.result().result.reason)
@@ -129,6 +132,8 @@ class Session:
                     swaps.sizes.append(process.memory_info().rss / 2**20)
             swaps.others = load.share()
             camera.terminate()
+            # An answer that waits for us while the camera ends would be taken for a late one.
+            self.spin_until(lambda: camera.poll() is not None)
         self.spin(2.5)  # the node reports once a second
         return swaps
 
@@ -142,6 +147,28 @@ class Session:
 def gaps(arrivals: Sequence[float]) -> list[float]:
     """Milliseconds between two answers."""
     return [1e3 * (later - earlier) for earlier, later in pairwise(arrivals)]
+
+
+def worst_by_backend(arrivals: Sequence[float], swaps: Swaps) -> list[list[Any]]:
+    """A row for each backend: the worst gap, in ms, while it was loaded first, then later; in the second after it too.
+
+    The old model is closed in the second after a swap.
+    """
+
+    def worst(first: float, last: float) -> float:
+        return max((1e3 * (b - a) for a, b in pairwise(arrivals) if b >= first and a <= last), default=0.0)
+
+    found: dict[str, list[tuple[float, float]]] = {}
+    for backend, began, ended in swaps.spans:
+        found.setdefault(backend, []).append((worst(began, ended), worst(ended, ended + SETTLE)))
+    return [
+        [
+            backend,
+            *loads[0],
+            *(max(gaps, default="-") for gaps in ([a for a, _ in loads[1:]], [b for _, b in loads[1:]])),
+        ]
+        for backend, loads in found.items()
+    ]
 
 
 def report(run: Run, swaps: Swaps) -> str:
@@ -174,7 +201,9 @@ def report(run: Run, swaps: Swaps) -> str:
               "service (ms)"]  # fmt: skip
     sizes = [[*(round(size) for size in swaps.sizes)]]
     rounds = ["MiB before", *(f"round {number}" for number in range(1, len(swaps.sizes)))]
-    parts = [table(list(frames), [list(frames.values())]), table(header, times), table(rounds, sizes), *swaps.refused]
+    parts = [table(list(frames), [list(frames.values())]), table(header, times)]
+    worst = ["Worst gap (ms)", "first load", "second after it", "later loads", "second after them"]
+    parts += [table(worst, worst_by_backend(run.arrivals, swaps)), table(rounds, sizes), *swaps.refused]
     return "\n\n".join(parts)
 
 

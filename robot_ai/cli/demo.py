@@ -134,7 +134,7 @@ def member_processes(args: argparse.Namespace, port: Path) -> list[MemberProcess
     target = swap_target(args)
     chosen: dict[str, dict[str, Any]] = {
         "simulator": {"world": args.world, "seed": args.seed, "renderer": args.renderer},
-        # With both cores busy the import of a framework would cost frames.
+        # With both cores busy the load of a framework would cost frames.
         "camera_detector": {"backend": args.backend} | ({"preload_backends": [target]} if target else {}),
         "micro_ros_bridge": {"serial_ports": [str(port)], "udp_port": 0},
     }

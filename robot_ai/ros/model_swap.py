@@ -49,7 +49,7 @@ class ModelSettings(FallbackSettings, Protocol):
 
     @property
     def preload_backends(self) -> tuple[str, ...]:
-        """Where to load the model once beforehand."""
+        """Where the model is loaded beforehand."""
 
 
 class ModelSwap(Generic[Served]):
@@ -73,7 +73,8 @@ class ModelSwap(Generic[Served]):
         self._switched = switched
         self.holder: ModelHolder[Served] | None = None
         self._choice: BackendChoice | None = None
-        self._swapper = Swapper(loader.load)
+        self._standby: dict[BackendChoice, Served] = {}
+        self._swapper = Swapper(self._load)
         self._requests = SwapRequests(node, self._begin)
         self._status = SwapStatus(node)
         self._fallback = ModelFallback(node, self._swapper, self._status, self._install, abandon)
@@ -89,12 +90,12 @@ class ModelSwap(Generic[Served]):
 
     def load(self, values: ModelSettings) -> Served:
         """Loads the chosen model at once, for *configure*. Raises what loading raises."""
-        for backend in values.preload_backends:
-            self._preload(values.choice.in_backend(backend))
         detector = self._loader.load(values.choice)
         self.holder, self._choice = ModelHolder(detector, *self._loader.settings(values)), values.choice
         self._fallback.begin(values)
         self._status.last_error = ""
+        for backend in values.preload_backends:
+            self._preload(values.choice.in_backend(backend))
         self._tell()
         return detector
 
@@ -104,6 +105,9 @@ class ModelSwap(Generic[Served]):
         self._requests.finish("the node was cleaned up meanwhile")
         self._ready = None
         self._fallback.stop()
+        standby, self._standby = self._standby, {}
+        for detector in list(standby.values()):
+            detector.close()
         holder, self.holder = self.holder, None
         if holder is not None and not keep:
             holder.close()
@@ -145,15 +149,22 @@ class ModelSwap(Generic[Served]):
         return self._status.describe(self._settings().values.model)
 
     def _preload(self, choice: BackendChoice) -> None:
-        """Leaves the framework imported and warm; the model itself goes again. What fails is no more than a warning."""
+        """Loads a model that the first swap to it will take. What fails is no more than a warning."""
+        if choice == self._choice:
+            return
         started = time.monotonic()
         logger = self._node.get_logger()
         try:
-            self._loader.load(choice).close()
+            self._standby[choice] = self._loader.load(choice)
         except Exception as error:  # noqa: BLE001 - a framework may raise anything, and the chosen one may be well
             logger.warning(f"cannot preload {choice.model} in {choice.backend}, to which a swap will fail: {error}")
         else:
             logger.info(f"{choice.backend} is preloaded, in {time.monotonic() - started:.1f} s")
+
+    def _load(self, choice: BackendChoice) -> Served:
+        """The model that stands by for this choice, or else a new one."""
+        standing_by = self._standby.pop(choice, None)
+        return self._loader.load(choice) if standing_by is None else standing_by
 
     def _begin(self, parameters: list[Parameter]) -> bool:
         """Whether a set request asks for another model; it is checked as far as that takes no time, then loaded."""
