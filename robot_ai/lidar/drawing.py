@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from robot_ai.geometry.camera import CameraModel
 from robot_ai.geometry.transforms import RigidTransform
 from robot_ai.lidar.detections import Detections3D
-from robot_ai.perception.drawing import class_color
+from robot_ai.perception.drawing import label_color
 
 Image = NDArray[np.uint8]
 
@@ -52,7 +52,7 @@ def draw_top_view(
     corners_of = detections.corners()
     for index in sorted(range(len(names)), key=lambda i: names[i] != _UNNAMED):
         corners, named = corners_of[index], names[index] != _UNNAMED
-        color = class_color(int(detections.class_indices[index])) if named else _UNNAMED_COLOR
+        color = label_color(detections.names[index]) if named else _UNNAMED_COLOR
         outline = _to_pixels(corners[:4], scale, side, clip=False)
         cv2.polylines(canvas, [outline], True, color, 2 if named else 1, cv2.LINE_AA)
         if not named:
@@ -73,7 +73,7 @@ def draw_projected(image: Image, detections: Detections3D, camera: CameraModel, 
     for index in np.flatnonzero(whole).tolist():
         if not camera.inside(pixels[index]).any():
             continue
-        color = class_color(int(detections.class_indices[index]))
+        color = label_color(detections.names[index])
         ends = np.round(np.clip(pixels[index], -30_000, 30_000)).astype(int)
         for first, second in _EDGES:
             cv2.line(canvas, ends[first].tolist(), ends[second].tolist(), color, 1, cv2.LINE_AA)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+import zlib
 
 import cv2
 import numpy as np
@@ -19,6 +20,12 @@ def class_color(index: int) -> tuple[int, int, int]:
     return round(blue * 255), round(green * 255), round(red * 255)
 
 
+def label_color(name: str) -> tuple[int, int, int]:
+    """A BGR color for a label, for detections whose classes have no fixed indices: those of messages are counted anew
+    in each."""
+    return class_color(zlib.crc32(name.encode()) % 1000)
+
+
 def draw(image: NDArray[np.uint8], detections: Detections) -> NDArray[np.uint8]:
     """Draws boxes, labels and scores into a copy of a BGR image (H, W, 3) uint8; sizes follow the image's size."""
     canvas = np.array(image, order="C")
@@ -29,7 +36,7 @@ def draw(image: NDArray[np.uint8], detections: Detections) -> NDArray[np.uint8]:
     # The best detection is drawn last, on top.
     for i in np.argsort(detections.scores):
         left, top, right, bottom = (round(v) for v in detections.xyxy[i].tolist())
-        color = class_color(int(detections.class_indices[i]))
+        color = label_color(names[i])
         # Boxes end at the outer edge of their last pixels; OpenCV names the pixels.
         cv2.rectangle(canvas, (left, top), (right - 1, bottom - 1), color, thickness)
         text = f"{names[i]} {detections.scores[i]:.2f}"

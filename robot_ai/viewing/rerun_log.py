@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from robot_ai.geometry.transforms import RigidTransform
 from robot_ai.lidar.detections import Detections3D
 from robot_ai.perception.detections import Detections
-from robot_ai.perception.drawing import class_color
+from robot_ai.perception.drawing import label_color
 from robot_ai.viewing.errors import ViewerError, ViewerMissingError
 
 _TIMELINE = "robot time"
@@ -77,7 +77,7 @@ class RerunLog:
 
     def boxes(self, found: Detections, truth: bool = False) -> None:
         """Boxes in the camera's image; those of the truth are white and thin."""
-        colors = [_TRUTH_COLOR if truth else _rgb(int(index)) for index in found.class_indices]
+        colors = [_TRUTH_COLOR if truth else _rgb(name) for name in found.names]
         labels = found.names if truth else _labels(found.names, found.scores)
         boxes = self._rr.Boxes2D(
             array=found.xyxy,
@@ -98,7 +98,7 @@ class RerunLog:
         """Boxes in the robot's frame."""
         half = found.yaws / 2
         quaternions = np.column_stack([np.zeros((len(found), 2)), np.sin(half), np.cos(half)])
-        colors = [_TRUTH_COLOR if truth else _rgb(int(index)) for index in found.class_indices]
+        colors = [_TRUTH_COLOR if truth else _rgb(name) for name in found.names]
         labels = found.names if truth else _labels(found.names, found.scores)
         boxes = self._rr.Boxes3D(
             centers=found.centers, sizes=found.sizes, quaternions=quaternions, colors=colors, labels=labels,
@@ -150,8 +150,8 @@ def _layout(blueprint: Any) -> Any:
     )
 
 
-def _rgb(index: int) -> tuple[int, int, int]:
-    blue, green, red = class_color(index)
+def _rgb(name: str) -> tuple[int, int, int]:
+    blue, green, red = label_color(name)
     return red, green, blue
 
 

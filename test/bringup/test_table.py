@@ -51,7 +51,7 @@ def test_every_member_has_a_file_that_its_node_knows(member: Member) -> None:
 
 def test_topics_meet() -> None:
     """What is heard is said by another member, or comes from the robot's sensors."""
-    sensors = {"image", "camera_info", "points", "scan", "cmd_vel", "motors"}
+    sensors = {"image", "camera_info", "points", "scan", "odom", "cmd_vel", "motors"}
     outputs = {"detections", "detections_fused", "label_info"}
     said = {topic for m in PERCEPTION for own, topic in m.topics.items() if own in outputs}
     for member in ROBOT:

@@ -6,7 +6,7 @@ from robot_ai.geometry.camera import CameraModel
 from robot_ai.geometry.transforms import RigidTransform
 from robot_ai.lidar.detections import Detections3D
 from robot_ai.lidar.drawing import draw_projected, draw_top_view
-from robot_ai.perception.drawing import class_color
+from robot_ai.perception.drawing import label_color
 
 
 def a_box(x, y):
@@ -17,7 +17,7 @@ def a_box(x, y):
 
 
 def colored(image):
-    return np.argwhere((np.abs(image.astype(int) - class_color(0)) < 12).all(axis=-1))
+    return np.argwhere((np.abs(image.astype(int) - label_color("person")) < 12).all(axis=-1))
 
 
 def test_top_view_has_x_up_and_y_left():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from robot_ai.perception.detections import Detections
-from robot_ai.perception.drawing import class_color, draw
+from robot_ai.perception.drawing import class_color, draw, label_color
 
 LABELS = tuple(f"class {index}" for index in range(80))
 
@@ -53,7 +53,7 @@ def test_a_view_with_row_padding_can_be_drawn_into(photo):
 def test_outline_runs_along_the_boxs_outermost_pixels(box):
     drawn = draw(np.zeros((240, 320, 3), np.uint8), detections(box, classes=[3]))
     left, top, right, bottom = (round(edge) for edge in box)
-    colored = (drawn == class_color(3)).all(axis=2)
+    colored = (drawn == label_color("class 3")).all(axis=2)
     # Below the tag, which may lie inside the box, the outline is one pixel thick at this size.
     row = (top + bottom) // 2
     assert np.flatnonzero(colored[row]).tolist() == [left, right - 1]
@@ -71,7 +71,7 @@ def test_tag_stays_in_the_image():
 def test_best_detection_is_drawn_on_top():
     box = (50, 50, 150, 150)
     drawn = draw(np.zeros((240, 320, 3), np.uint8), detections(box, box, scores=[0.95, 0.4], classes=[1, 2]))
-    assert tuple(drawn[149, 100]) == class_color(1)
+    assert tuple(drawn[149, 100]) == label_color("class 1")
 
 
 def test_lines_grow_with_the_image():
