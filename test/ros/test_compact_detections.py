@@ -12,7 +12,7 @@ from vision_msgs.msg import Detection2D, Detection2DArray, Detection3D, Detectio
 
 from robot_ai.mcu.compact import MAX_ROWS, serialized_size, unpack
 from robot_ai.mcu.errors import CompactDetectionsError
-from robot_ai.ros.compact_detections import polar_from_2d, polar_from_3d, to_compact_message
+from robot_ai.ros.compact_detections import is_larger, polar_from_2d, polar_from_3d, to_compact_message
 
 LABELS = {"person": 0, "dog": 16}
 
@@ -34,6 +34,14 @@ def solid(name: str, x: float, y: float) -> Detection3D:
     detection.bbox.center.position.x, detection.bbox.center.position.y = x, y
     detection.bbox.size.x = detection.bbox.size.y = detection.bbox.size.z = 1.0
     return detection
+
+
+def test_what_is_larger_along_the_floor() -> None:
+    wall, pole = solid("obstacle", 1.0, 0.0), solid("obstacle", 2.0, 0.0)
+    wall.bbox.size.y, pole.bbox.size.z = 6.0, 6.0
+    message = Detection3DArray(detections=[Detection3D(), wall, pole])
+    assert is_larger(message, 2.5).tolist() == [True, False], "what has no hypothesis has no row"
+    assert is_larger(Detection2DArray(detections=[flat("dog", 0.0, 900.0)]), 2.5).tolist() == [False]
 
 
 def test_2d_detections() -> None:
