@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,20 +47,22 @@ class RerunLog:
         self._stream: Any = rerun.RecordingStream("robot_ai")
         self._path: list[tuple[float, float]] = []
         self.served: Served | None = None
-        sinks = []
+        sinks: list[Any] = []
+        address = ""
         try:
             if web_port is not None:
-                address = rerun.serve_grpc(grpc_port=grpc_port, recording=self._stream)
-                rerun.serve_web_viewer(web_port=web_port, open_browser=False, connect_to=address)
-                self.served = Served(f"http://localhost:{web_port}/?url={address}")
-                sinks.append(rerun.GrpcSink(address))
+                _check_free(grpc_port)  # the sink's server tells no one that it cannot listen
+                # Not serve_grpc: its server ends when the sink is replaced by two.
+                sinks.append(rerun.GrpcServerSink(port=grpc_port))
+                address = f"rerun+http://127.0.0.1:{grpc_port}/proxy"
             if recording is not None:
                 recording.parent.mkdir(parents=True, exist_ok=True)
                 sinks.append(rerun.FileSink(str(recording)))
-            if len(sinks) == 1 and recording is not None:
-                self._stream.save(str(recording))
-            elif recording is not None:
+            if sinks:
                 rerun.set_sinks(*sinks, recording=self._stream)
+            if web_port is not None:
+                rerun.serve_web_viewer(web_port=web_port, open_browser=False, connect_to=address)
+                self.served = Served(f"http://localhost:{web_port}/?url={address}")
         except (RuntimeError, OSError, ValueError) as error:
             raise ViewerError(f"the viewer cannot start: {error}; is port {web_port} or {grpc_port} taken?") from error
         self._stream.send_blueprint(_layout(blueprint))
@@ -128,6 +131,13 @@ class RerunLog:
 
     def _log(self, name: str, archetype: Any) -> None:
         self._stream.log(name, archetype)
+
+
+def _check_free(port: int) -> None:
+    """Raises OSError when the port is taken."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("", port))
 
 
 def _layout(blueprint: Any) -> Any:
