@@ -16,11 +16,13 @@ from robot_ai.perception.detections import Detections
 from robot_ai.perception.drawing import class_color
 from robot_ai.viewing.errors import ViewerError, ViewerMissingError
 
+_OBSTACLE = "obstacle"
 _TIMELINE = "robot time"
 _JPEG_QUALITY = 75
 _BASE = "world/robot"
 _CAMERA = "camera"
 _TRUTH_COLOR = (255, 255, 255)
+_BACKGROUND = (24, 26, 30)  # white boxes are seen on it, whatever the viewer's theme
 _MOST_PATH = 5000
 
 
@@ -95,16 +97,26 @@ class RerunLog:
         self._log(f"{_BASE}/points", self._rr.Points3D(points, colors=colors, radii=0.015))
 
     def boxes_3d(self, found: Detections3D, truth: bool = False) -> None:
-        """Boxes in the robot's frame."""
-        half = found.yaws / 2
-        quaternions = np.column_stack([np.zeros((len(found), 2)), np.sin(half), np.cos(half)])
-        colors = [_TRUTH_COLOR if truth else _rgb(name) for name in found.names]
-        labels = found.names if truth else _labels(found.names, found.scores)
-        boxes = self._rr.Boxes3D(
-            centers=found.centers, sizes=found.sizes, quaternions=quaternions, colors=colors, labels=labels,
-            show_labels=not truth,
-        )  # fmt: skip
-        self._log(f"{_BASE}/{'truth' if truth else 'detections'}", boxes)
+        """Boxes in the robot's frame; obstacles, which are many, and those of the truth without their names."""
+        if truth:
+            self._log(f"{_BASE}/truth", self._edges(found, np.arange(len(found)), truth))
+            return
+        unknown = np.array([name == _OBSTACLE for name in found.names], bool)
+        for entity, chosen in (("detections", ~unknown), ("obstacles", unknown)):
+            self._log(f"{_BASE}/{entity}", self._edges(found, np.flatnonzero(chosen), truth))
+
+    def _edges(self, found: Detections3D, chosen: NDArray[np.integer], truth: bool) -> Any:
+        half = found.yaws[chosen] / 2
+        names = [found.names[index] for index in chosen.tolist()]
+        return self._rr.Boxes3D(
+            centers=found.centers[chosen],
+            sizes=found.sizes[chosen],
+            quaternions=np.column_stack([np.zeros((len(chosen), 2)), np.sin(half), np.cos(half)]),
+            colors=[_TRUTH_COLOR if truth else _rgb(name) for name in names],
+            labels=_labels(names, found.scores[chosen]),
+            show_labels=not truth and _OBSTACLE not in names,
+            fill_mode=self._rr.components.FillMode.MajorWireframe,
+        )
 
     def pose(self, pose: RigidTransform) -> None:
         """Where the robot is, in the frame of its odometry."""
@@ -141,17 +153,21 @@ def _check_free(port: int) -> None:
 
 
 def _layout(blueprint: Any) -> Any:
+    legend = blueprint.PlotLegend(visible=False)  # it would hide small plots; the cursor names the lines, too
     plots = [
-        blueprint.TimeSeriesView(origin="latency", name="latency (ms)"),
+        blueprint.TimeSeriesView(origin="latency", name="latency (ms)", plot_legend=legend),
         blueprint.TimeSeriesView(origin="speed", name="speed (m/s) and stop"),
-        blueprint.TextLogView(origin="log", name="log"),
     ]
     return blueprint.Blueprint(
         blueprint.Horizontal(
             blueprint.Vertical(
                 blueprint.Spatial2DView(origin=_CAMERA, name="camera"), blueprint.Horizontal(*plots), row_shares=[2, 1]
             ),
-            blueprint.Spatial3DView(origin="world", name="lidar"),
+            blueprint.Vertical(
+                blueprint.Spatial3DView(origin="world", name="lidar", background=_BACKGROUND),
+                blueprint.TextLogView(origin="log", name="log"),
+                row_shares=[4, 1],
+            ),
         ),
         collapse_panels=True,
     )

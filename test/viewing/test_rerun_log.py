@@ -65,7 +65,8 @@ def test_a_recording_holds_all_of_it(tmp_path: Path) -> None:
     text = printed(tmp_path / "drive.rrd")
     for entity in (
         "/camera", "/camera/detections", "/camera/truth", "/world/robot", "/world/robot/points",
-        "/world/robot/detections", "/world/path", "/latency/camera_detector/forward", "/log/mcu",
+        "/world/robot/detections", "/world/robot/obstacles", "/world/robot/truth",
+        "/world/path", "/latency/camera_detector/forward", "/log/mcu",
     ):  # fmt: skip
         assert entity in text
 
