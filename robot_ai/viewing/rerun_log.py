@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,13 @@ from robot_ai.perception.detections import Detections
 from robot_ai.perception.drawing import class_color
 from robot_ai.viewing.errors import ViewerError, ViewerMissingError
 
+_OBSTACLE = "obstacle"
 _TIMELINE = "robot time"
 _JPEG_QUALITY = 75
 _BASE = "world/robot"
 _CAMERA = "camera"
 _TRUTH_COLOR = (255, 255, 255)
+_BACKGROUND = (24, 26, 30)  # white boxes are seen on it, whatever the viewer's theme
 _MOST_PATH = 5000
 
 
@@ -47,20 +50,22 @@ class RerunLog:
         self._stream: Any = rerun.RecordingStream("robot_ai")
         self._path: list[tuple[float, float]] = []
         self.served: Served | None = None
-        sinks = []
+        sinks: list[Any] = []
+        address = ""
         try:
             if web_port is not None:
-                address = rerun.serve_grpc(grpc_port=grpc_port, recording=self._stream)
-                rerun.serve_web_viewer(web_port=web_port, open_browser=False, connect_to=address)
-                self.served = Served(f"http://localhost:{web_port}/?url={address}")
-                sinks.append(rerun.GrpcSink(address))
+                _check_free(grpc_port)  # the sink's server tells no one that it cannot listen
+                # Not serve_grpc: its server ends when the sink is replaced by two.
+                sinks.append(rerun.GrpcServerSink(port=grpc_port))
+                address = f"rerun+http://127.0.0.1:{grpc_port}/proxy"
             if recording is not None:
                 recording.parent.mkdir(parents=True, exist_ok=True)
                 sinks.append(rerun.FileSink(str(recording)))
-            if len(sinks) == 1 and recording is not None:
-                self._stream.save(str(recording))
-            elif recording is not None:
+            if sinks:
                 rerun.set_sinks(*sinks, recording=self._stream)
+            if web_port is not None:
+                rerun.serve_web_viewer(web_port=web_port, open_browser=False, connect_to=address)
+                self.served = Served(f"http://localhost:{web_port}/?url={address}")
         except (RuntimeError, OSError, ValueError) as error:
             raise ViewerError(f"the viewer cannot start: {error}; is port {web_port} or {grpc_port} taken?") from error
         self._stream.send_blueprint(_layout(blueprint))
@@ -95,16 +100,26 @@ class RerunLog:
         self._log(f"{_BASE}/points", self._rr.Points3D(points, colors=colors, radii=0.015))
 
     def boxes_3d(self, found: Detections3D, truth: bool = False) -> None:
-        """Boxes in the robot's frame."""
-        half = found.yaws / 2
-        quaternions = np.column_stack([np.zeros((len(found), 2)), np.sin(half), np.cos(half)])
-        colors = [_TRUTH_COLOR if truth else _rgb(name) for name in found.names]
-        labels = found.names if truth else _labels(found.names, found.scores)
-        boxes = self._rr.Boxes3D(
-            centers=found.centers, sizes=found.sizes, quaternions=quaternions, colors=colors, labels=labels,
-            show_labels=not truth,
-        )  # fmt: skip
-        self._log(f"{_BASE}/{'truth' if truth else 'detections'}", boxes)
+        """Boxes in the robot's frame; obstacles, which are many, and those of the truth without their names."""
+        if truth:
+            self._log(f"{_BASE}/truth", self._edges(found, np.arange(len(found)), truth))
+            return
+        unknown = np.array([name == _OBSTACLE for name in found.names], bool)
+        for entity, chosen in (("detections", ~unknown), ("obstacles", unknown)):
+            self._log(f"{_BASE}/{entity}", self._edges(found, np.flatnonzero(chosen), truth))
+
+    def _edges(self, found: Detections3D, chosen: NDArray[np.integer], truth: bool) -> Any:
+        half = found.yaws[chosen] / 2
+        names = [found.names[index] for index in chosen.tolist()]
+        return self._rr.Boxes3D(
+            centers=found.centers[chosen],
+            sizes=found.sizes[chosen],
+            quaternions=np.column_stack([np.zeros((len(chosen), 2)), np.sin(half), np.cos(half)]),
+            colors=[_TRUTH_COLOR if truth else _rgb(name) for name in names],
+            labels=_labels(names, found.scores[chosen]),
+            show_labels=not truth and _OBSTACLE not in names,
+            fill_mode=self._rr.components.FillMode.MajorWireframe,
+        )
 
     def pose(self, pose: RigidTransform) -> None:
         """Where the robot is, in the frame of its odometry."""
@@ -133,18 +148,29 @@ class RerunLog:
         self._stream.log(name, archetype)
 
 
+def _check_free(port: int) -> None:
+    """Raises OSError when the port is taken."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("", port))
+
+
 def _layout(blueprint: Any) -> Any:
+    legend = blueprint.PlotLegend(visible=False)  # it would hide small plots; the cursor names the lines, too
     plots = [
-        blueprint.TimeSeriesView(origin="latency", name="latency (ms)"),
+        blueprint.TimeSeriesView(origin="latency", name="latency (ms)", plot_legend=legend),
         blueprint.TimeSeriesView(origin="speed", name="speed (m/s) and stop"),
-        blueprint.TextLogView(origin="log", name="log"),
     ]
     return blueprint.Blueprint(
         blueprint.Horizontal(
             blueprint.Vertical(
                 blueprint.Spatial2DView(origin=_CAMERA, name="camera"), blueprint.Horizontal(*plots), row_shares=[2, 1]
             ),
-            blueprint.Spatial3DView(origin="world", name="lidar"),
+            blueprint.Vertical(
+                blueprint.Spatial3DView(origin="world", name="lidar", background=_BACKGROUND),
+                blueprint.TextLogView(origin="log", name="log"),
+                row_shares=[4, 1],
+            ),
         ),
         collapse_panels=True,
     )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from pathlib import Path
 
@@ -16,6 +18,7 @@ pytest.importorskip("rerun", reason="rerun-sdk needs Python 3.11")
 from robot_ai.geometry.transforms import RigidTransform
 from robot_ai.lidar.detections import LABELS, Detections3D
 from robot_ai.perception.detections import Detections
+from robot_ai.viewing.errors import ViewerError
 from robot_ai.viewing.rerun_log import RerunLog
 
 
@@ -44,7 +47,6 @@ def fill(log: RerunLog) -> None:
         log.pose(RigidTransform(np.eye(3), np.array([step / 5, 0.0, 0.0])))
         log.number("latency/camera_detector/forward", 12.0)
         log.text("log/mcu", "STOP", warning=True)
-    log.close()
 
 
 def printed(file: Path) -> str:
@@ -57,11 +59,14 @@ def printed(file: Path) -> str:
 
 
 def test_a_recording_holds_all_of_it(tmp_path: Path) -> None:
-    fill(RerunLog(tmp_path / "drive.rrd", None))
+    log = RerunLog(tmp_path / "drive.rrd", None)
+    fill(log)
+    log.close()
     text = printed(tmp_path / "drive.rrd")
     for entity in (
         "/camera", "/camera/detections", "/camera/truth", "/world/robot", "/world/robot/points",
-        "/world/robot/detections", "/world/path", "/latency/camera_detector/forward", "/log/mcu",
+        "/world/robot/detections", "/world/robot/obstacles", "/world/robot/truth",
+        "/world/path", "/latency/camera_detector/forward", "/log/mcu",
     ):  # fmt: skip
         assert entity in text
 
@@ -73,5 +78,26 @@ def test_a_browser_gets_a_page_while_it_is_recorded_too(tmp_path: Path) -> None:
     with urllib.request.urlopen(f"http://localhost:{web}/", timeout=10) as page:
         assert b"<html" in page.read().lower()
     assert f"localhost:{web}" in log.served.address
-    fill(log)
-    assert "/world/robot/points" in printed(tmp_path / "drive.rrd")
+    live = tmp_path / "live.rrd"
+    command = [sys.executable, "-m", "rerun", f"rerun+http://127.0.0.1:{grpc}/proxy", "--save", str(live)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as client:
+        try:
+            fill(log)
+            last = time.monotonic() + 20
+            while time.monotonic() < last and not (live.is_file() and live.stat().st_size > 20_000):
+                time.sleep(0.1)
+        finally:
+            log.close()
+            client.send_signal(signal.SIGINT)
+    for file in (live, tmp_path / "drive.rrd"):
+        assert "/world/robot/points" in printed(file)
+
+
+@pytest.mark.parametrize("taken", ["web", "grpc"])
+def test_a_port_that_is_taken_is_said(taken: str) -> None:
+    with socket.socket() as other:
+        other.bind(("", 0))
+        other.listen()
+        ports = {"web": free_port(), "grpc": free_port(), taken: other.getsockname()[1]}
+        with pytest.raises(ViewerError, match=str(ports[taken])):
+            RerunLog(None, ports["web"], ports["grpc"])
