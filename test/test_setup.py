@@ -37,6 +37,7 @@ ROSDEP = {
     "grpcio": "python3-grpcio",
     "protobuf": "python3-protobuf",
     "orjson": None,  # optional: Python's own module does it too, slowly
+    "fastcrc": None,  # optional: the bridge computes the checksums of serial lines itself, slowly
     "python-rapidjson": None,  # of a test
     "onnxscript": None,
     "tf2onnx": None,

@@ -59,22 +59,32 @@ class ProcessGroup:
 
     def __enter__(self) -> ProcessGroup:
         self._log_directory.mkdir(parents=True, exist_ok=True)
-        for node in self._nodes:
-            with self.log_file(node.name).open("wb") as log:
-                # A session of its own: a Ctrl-C at the terminal reaches the parent alone, which ends them in order.
-                self._running[node.name] = subprocess.Popen(
-                    node.command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    env=self._environment,
-                    start_new_session=True,
-                )
+        try:
+            for node in self._nodes:
+                self._start(node)
+        except BaseException:  # a Ctrl-C too: what has been started is nobody's yet
+            self._end()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._end()
+
+    def _start(self, node: Runnable) -> None:
+        with self.log_file(node.name).open("wb") as log:
+            # A session of its own: a Ctrl-C at the terminal reaches the parent alone, which ends them in order.
+            self._running[node.name] = subprocess.Popen(
+                node.command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=self._environment,
+                start_new_session=True,
+            )
+
+    def _end(self) -> None:
         for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
             left = [process for process in self._running.values() if process.poll() is None]
             for process in left:

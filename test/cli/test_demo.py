@@ -98,7 +98,7 @@ def test_a_world_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 def test_every_node_of_the_table_gets_what_launch_gives_it(tmp_path: Path) -> None:
     class Arguments:
-        world, seed, renderer, backend = "room", 1, "rays", "onnx"
+        world, seed, renderer, backend, swap_to = "room", 1, "rays", "onnx", "litert"
 
     processes = member_processes(Arguments, tmp_path / "serial")  # type: ignore[arg-type]
     assert [process.member for process in processes] == list(SIMULATION)
@@ -109,6 +109,8 @@ def test_every_node_of_the_table_gets_what_launch_gives_it(tmp_path: Path) -> No
         assert f"use_sim_time:={'false' if process.name == 'simulator' else 'true'}" in words
     (simulator,) = (process for process in processes if process.name == "simulator")
     assert "cmd_vel:=mcu/motors" in simulator.command
+    (camera,) = (process for process in processes if process.name == "camera_detector")
+    assert any(word.startswith("preload_backends:=") and "litert" in word for word in camera.command)
 
 
 def test_the_other_framework_is_another_one_that_is_installed() -> None:
