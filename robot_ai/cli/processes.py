@@ -13,6 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
+from robot_ai.cli.signals import stopping_on_signals
+
 # Seconds that a process gets to end after each signal, before the next, harder one.
 GRACE = 5.0
 
@@ -60,9 +62,14 @@ class ProcessGroup:
     def __enter__(self) -> ProcessGroup:
         self._log_directory.mkdir(parents=True, exist_ok=True)
         try:
-            for node in self._nodes:
-                self._start(node)
-        except BaseException:  # a Ctrl-C too: what has been started is nobody's yet
+            # A Ctrl-C in the middle of a start would leave a process that is in no list yet.
+            with stopping_on_signals() as stopping:
+                for node in self._nodes:
+                    if not stopping():
+                        self._start(node)
+            if stopping():
+                raise KeyboardInterrupt
+        except BaseException:
             self._end()
             raise
         return self

@@ -7,7 +7,8 @@ from dataclasses import fields
 from pathlib import Path
 
 from robot_ai.cli import train_camera
-from robot_ai.cli.training_runs import INTERRUPTED, MissingFrameworkError, open_logs, say, stopping_on_signals
+from robot_ai.cli.signals import stopping_on_signals
+from robot_ai.cli.training_runs import INTERRUPTED, MissingFrameworkError, open_logs, say
 
 MODEL = "model"
 

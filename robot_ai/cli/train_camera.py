@@ -13,14 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from robot_ai.backends.loading import BackendChoice
-from robot_ai.cli.training_runs import (
-    INTERRUPTED,
-    MissingFrameworkError,
-    open_logs,
-    say,
-    sigterm_as_interrupt,
-    stopping_on_signals,
-)
+from robot_ai.cli.signals import sigterm_as_interrupt, stopping_on_signals
+from robot_ai.cli.training_runs import INTERRUPTED, MissingFrameworkError, open_logs, say
 from robot_ai.model_tool.photos import calibration_images, load_photos
 from robot_ai.models.card import ModelCard
 from robot_ai.models.find import find_model

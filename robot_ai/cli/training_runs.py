@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from robot_ai.errors import RobotAIError
@@ -24,32 +21,6 @@ class MissingFrameworkError(RobotAIError):
 def say(text: str) -> None:
     """Prints a line that begins with the time."""
     print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
-
-
-@contextmanager
-def sigterm_as_interrupt() -> Iterator[None]:
-    """SIGTERM raises KeyboardInterrupt meanwhile, as Ctrl-C does."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextmanager
-def stopping_on_signals() -> Iterator[Callable[[], bool]]:
-    """Gives a function that tells whether Ctrl-C or SIGTERM came; neither ends the process meanwhile."""
-    came: list[int] = []
-    before = {number: signal.signal(number, lambda n, _: came.append(n)) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: bool(came)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def open_logs(folder: Path) -> tuple[Callable[[str, float, int], None], Callable[[], None]]:

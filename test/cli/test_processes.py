@@ -1,5 +1,7 @@
 """Groups of processes."""
 
+import os
+import signal
 import sys
 import time
 from dataclasses import dataclass
@@ -19,15 +21,31 @@ class Sleeper:
         return [sys.executable, "-c", "import time; time.sleep(60)"]
 
 
-class CtrlC(Sleeper):
+class Fault(Sleeper):
     @property
     def command(self) -> list[str]:
-        raise KeyboardInterrupt
+        raise OSError("no such program")
+
+
+class CtrlC(Sleeper):
+    """Interrupts just when it is started."""
+
+    @property
+    def command(self) -> list[str]:
+        os.kill(os.getpid(), signal.SIGINT)
+        return super().command
 
 
 def test_ctrl_c_while_a_group_starts_leaves_none_of_it(tmp_path: Path) -> None:
-    group = ProcessGroup([Sleeper(), CtrlC("second")], tmp_path, {})
+    group = ProcessGroup([Sleeper(), CtrlC("second"), Sleeper("third")], tmp_path, {})
     with pytest.raises(KeyboardInterrupt), group:
+        raise AssertionError("the group has not started")
+    assert set(group.ended()) == {"sleeper", "second"}
+
+
+def test_a_node_that_cannot_start_leaves_none_of_its_group(tmp_path: Path) -> None:
+    group = ProcessGroup([Sleeper(), Fault("second")], tmp_path, {})
+    with pytest.raises(OSError, match="no such program"), group:
         raise AssertionError("the group has not started")
     assert set(group.ended()) == {"sleeper"}
 
