@@ -90,26 +90,10 @@ class Deframer:
             if self._inside and self._body:
                 self.rejected["cut frames"] += 1
             self._body.clear()
-            whole = self._whole(part)
-            if whole is not None:
-                self._inside = False
-                found.append(whole)
-                continue
             self._inside = True
             self._escaped = False
             self._extend(part, found)
         return found
-
-    def _whole(self, part: bytes) -> tuple[int, bytes] | None:
-        """Source and payload when all of a frame and no more came at once, and nothing in it is escaped: most do."""
-        size = len(part) - _HEAD.size - _CRC_SIZE
-        if size < 0 or _ESCAPE in part:
-            return None
-        source, destination, length = _HEAD.unpack_from(part)
-        if length != size or length > self._max_payload or destination != self._address:
-            return None
-        payload = part[_HEAD.size : -_CRC_SIZE]
-        return (source, payload) if crc16(payload) == part[-2] | part[-1] << 8 else None
 
     def _extend(self, part: bytes, found: list[tuple[int, bytes]]) -> None:
         """Goes on with the frame that has begun; `part` holds no flag."""
