@@ -89,9 +89,9 @@ class CameraDetector(SafeLifecycleNode):
         try:
             self.deactivate()
         finally:
-            for port in self._ports.values():
-                port.destroy()
+            ports = [*self._ports.values()]
             self._ports.clear()
+            self.destroy_all(*ports)
             self._model.release()
 
     def _validate(self, values: CameraDetectorParameters) -> None:

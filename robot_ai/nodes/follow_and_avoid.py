@@ -99,12 +99,9 @@ class FollowAndAvoidNode(SafeLifecycleNode):
         try:
             self.deactivate()
         finally:
-            publisher, self._publisher = self._publisher, None
-            if publisher is not None:
-                self.destroy_publisher(publisher)
-            transforms, self._transforms = self._transforms, None
-            if transforms is not None:
-                transforms.destroy()
+            parts = self._publisher, self._transforms
+            self._publisher = self._transforms = None
+            self.destroy_all(*parts)
 
     def _apply(self) -> None:
         if self._driver is not None:

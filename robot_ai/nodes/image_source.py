@@ -73,9 +73,9 @@ class ImageSource(SafeLifecycleNode):
     def release(self) -> None:
         """Closes the source."""
         self.deactivate()
-        for publisher in self._cameras.values():
-            self.destroy_publisher(publisher)
+        cameras = [*self._cameras.values()]
         self._cameras.clear()
+        self.destroy_all(*cameras)
         if self._source is not None:
             self._source.close()
             self._source = None

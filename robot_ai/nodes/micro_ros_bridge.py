@@ -67,10 +67,9 @@ class MicroRosBridge(SafeLifecycleNode):
         try:
             self.deactivate()
         finally:
-            for part in (self._port, self._guard):
-                if part is not None:
-                    part.destroy()
+            parts = self._port, self._guard
             self._port = self._guard = None
+            self.destroy_all(*parts)
 
     def _apply(self) -> None:
         if self._guard is not None:

@@ -108,10 +108,8 @@ class Simulator(SafeLifecycleNode):
         try:
             self.deactivate()
         finally:
-            port, self._port = self._port, None
-            if port is not None:
-                port.destroy()
-            self._simulation = None
+            port, self._port, self._simulation = self._port, None, None
+            self.destroy_all(port)
 
     @staticmethod
     def _simulation_settings(scene: Scene, values: SimulatorParameters) -> Settings:
