@@ -61,19 +61,18 @@ class RigidTransform:
     @property
     def quaternion(self) -> Floats:
         """(4,): x, y, z, w with w >= 0."""
-        # Shepperd, Quaternion from rotation matrix, 1978: the largest of the four is divided by, and so never near 0.
-        r = self.rotation
-        squares = [1 + 2 * r[i, i] - np.trace(r) for i in range(3)] + [1 + np.trace(r)]
-        largest = int(np.argmax(squares))
-        xyzw = np.empty(4)
-        xyzw[largest] = squares[largest]
-        for i in range(3):
-            j, k = (i + 1) % 3, (i + 2) % 3
-            if largest == 3:
-                xyzw[i] = r[k, j] - r[j, k]
-            elif largest == i:
-                xyzw[j], xyzw[k] = r[j, i] + r[i, j], r[k, i] + r[i, k]
-                xyzw[3] = r[k, j] - r[j, k]
+        # Shepperd, Quaternion from rotation matrix, 1978: 4 q q^T follows from the matrix; any of its rows is q but for
+        # length and sign, and that of the largest part is never near 0.
+        (a, b, c), (d, e, f), (g, h, i) = self.rotation
+        products = np.array(
+            [
+                [1 + a - e - i, b + d, c + g, h - f],
+                [b + d, 1 - a + e - i, f + h, c - g],
+                [c + g, f + h, 1 - a - e + i, d - b],
+                [h - f, c - g, d - b, 1 + a + e + i],
+            ]
+        )
+        xyzw = products[np.argmax(np.diagonal(products))]
         unit: Floats = xyzw / math.copysign(float(np.linalg.norm(xyzw)), xyzw[3])
         return unit
 
