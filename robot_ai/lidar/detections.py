@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from robot_ai.lidar.errors import Detections3DError
 
-LABELS = ("person", "cyclist", "vehicle", "obstacle")
+OBSTACLE = "obstacle"
+"""What is known to be there and no more."""
+LABELS = ("person", "cyclist", "vehicle", OBSTACLE)
 """The classes of every lidar detector here, in this order."""
 
 _CORNERS = np.array([(sx, sy, sz) for sz in (-0.5, 0.5) for sx, sy in ((1, 1), (-1, 1), (-1, -1), (1, -1))]) * (

@@ -8,15 +8,15 @@ from numpy.typing import NDArray
 
 from robot_ai.geometry.camera import CameraModel
 from robot_ai.geometry.transforms import RigidTransform
-from robot_ai.lidar.detections import Detections3D
+from robot_ai.lidar.detections import OBSTACLE, Detections3D
 from robot_ai.perception.drawing import class_color
 
 Image = NDArray[np.uint8]
 
 _BACKGROUND = 24
 _RING = 10.0
-# What is known to be there and no more: a wall's box must not hide those that have a name.
-_UNNAMED, _UNNAMED_COLOR = "obstacle", (120, 110, 100)
+# Of obstacles: a wall's box must not hide those that have a name.
+_OBSTACLE_COLOR = (120, 110, 100)
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 # Corners as Detections3D.corners gives them: the lower face, the upper one, the posts between.
 _EDGES = [(i + f, (i + 1) % 4 + f) for f in (0, 4) for i in range(4)] + [(i, i + 4) for i in range(4)]
@@ -50,9 +50,9 @@ def draw_top_view(
         cv2.putText(canvas, f"{ring * _RING:.0f} m", place, _FONT, 0.4, (130, 110, 100), 1)
     names = detections.names
     corners_of = detections.corners()
-    for index in sorted(range(len(names)), key=lambda i: names[i] != _UNNAMED):
-        corners, named = corners_of[index], names[index] != _UNNAMED
-        color = class_color(names[index]) if named else _UNNAMED_COLOR
+    for index in sorted(range(len(names)), key=lambda i: names[i] != OBSTACLE):
+        corners, named = corners_of[index], names[index] != OBSTACLE
+        color = class_color(names[index]) if named else _OBSTACLE_COLOR
         outline = _to_pixels(corners[:4], scale, side, clip=False)
         cv2.polylines(canvas, [outline], True, color, 2 if named else 1, cv2.LINE_AA)
         if not named:

@@ -13,7 +13,7 @@ from robot_ai.backends.loading import LoadedModel
 from robot_ai.backends.protocol import Backend
 from robot_ai.lidar.center_heads import COLUMNS, CenterHeads
 from robot_ai.lidar.cluster_detector import CloudResult, ClusterSettings, Watch, crop, describe, ground_of, group
-from robot_ai.lidar.detections import LABELS, Detections3D
+from robot_ai.lidar.detections import LABELS, OBSTACLE, Detections3D
 from robot_ai.lidar.errors import PillarModelError
 from robot_ai.lidar.filters import Points
 from robot_ai.lidar.order import picked
@@ -21,7 +21,7 @@ from robot_ai.lidar.pillars import CHANNELS, PillarGrid, Pillars, encode
 from robot_ai.models.artifacts import backend_of
 from robot_ai.models.card import ModelCard
 
-_OBSTACLE = LABELS.index("obstacle")
+_OBSTACLE_INDEX = LABELS.index(OBSTACLE)
 _OBSTACLE_SCORE = 0.5
 # A learned box explains the points inside it and, in meters, this close to it.
 _MARGIN = 0.3
@@ -33,7 +33,7 @@ class _Heads:
 
     heads: CenterHeads
     input: str
-    is_nhwc: bool
+    layout: str
 
 
 class PillarDetector(LoadedModel):
@@ -58,8 +58,7 @@ class PillarDetector(LoadedModel):
 
     def infer(self, pillars: Pillars) -> Mapping[str, NDArray[Any]]:
         """The network's outputs, with a batch of one; valid until the next call. Raises InferenceError."""
-        features = pillars.features.transpose(1, 2, 0) if self._heads.is_nhwc else pillars.features
-        return self._backend.infer({self._heads.input: np.ascontiguousarray(features[None])})
+        return self._backend.infer({self._heads.input: pillars.batch(self._heads.layout)})
 
     def decode(self, outputs: Mapping[str, NDArray[Any]], pillars: Pillars, score: float | None = None) -> Detections3D:
         """What the network says of the pillars, by `score` or the card's own. Raises CenterHeadsError for NaN."""
@@ -94,7 +93,7 @@ class PillarDetector(LoadedModel):
         self, points: Points, above: NDArray[np.float32], learned: Detections3D, settings: ClusterSettings
     ) -> Detections3D:
         """What stands outside of every learned box, by whatever name its size would give it."""
-        if settings.classes and "obstacle" not in settings.classes:
+        if settings.classes and OBSTACLE not in settings.classes:
             return Detections3D.empty()
         standing = (above > settings.ground_clearance) & (above < settings.max_height)
         points, above = picked(points, standing), above[standing]
@@ -106,7 +105,7 @@ class PillarDetector(LoadedModel):
             anything.sizes,
             anything.yaws,
             np.full(count, _OBSTACLE_SCORE, np.float32),
-            np.full(count, _OBSTACLE, np.int64),
+            np.full(count, _OBSTACLE_INDEX, np.int64),
         ).take(np.full(count, settings.score is None or settings.score <= _OBSTACLE_SCORE))
 
 
@@ -137,7 +136,7 @@ def _heads_of(card: ModelCard, backend: str) -> _Heads:
         raise PillarModelError(
             f"{where}: outputs {given}; expected {wanted} for {pillars.side} pillars, stride {stride}"
         )
-    return _Heads(heads, pillars.name, pillars.layout == "NHWC")
+    return _Heads(heads, pillars.name, pillars.layout)
 
 
 def _explained(points: Points, boxes: Detections3D) -> NDArray[np.bool_]:

@@ -59,6 +59,11 @@ class Pillars:
     ground: Floats
     counts: NDArray[np.int64]
 
+    def batch(self, layout: str) -> Floats:
+        """The features as a network's batch of one: (1, CHANNELS, side, side), or channels last for "NHWC"."""
+        features = self.features.transpose(1, 2, 0) if layout == "NHWC" else self.features
+        return np.ascontiguousarray(features[None])
+
 
 def encode(points: Points, above: Floats, grid: PillarGrid) -> Pillars:
     """Describes points (N, 3) around the lidar, `above` (N,) meters over the ground; order has no effect beyond

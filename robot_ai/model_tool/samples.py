@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from robot_ai.lidar.pillars import PillarGrid
@@ -51,10 +50,9 @@ def _of_photos(given: ImageInput, folder: Path | None, count: int) -> Representa
 
 def _of_clouds(given: PillarInput, folder: Path | None, count: int) -> Representative:
     clouds, grid = load_clouds(folder), PillarGrid(given.side, given.cell)
-    axes = (1, 2, 0) if given.layout == "NHWC" else (0, 1, 2)
 
     def batches() -> Iterator[NDArray[Any]]:
         for pillars in cloud_views(clouds, count, grid):
-            yield np.ascontiguousarray(pillars.features.transpose(axes)[None])
+            yield pillars.batch(given.layout)
 
     return Representative(f"{count} views of {len(clouds)} clouds", count, batches)

@@ -12,12 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robot_ai.geometry.transforms import RigidTransform
-from robot_ai.lidar.detections import Detections3D
+from robot_ai.lidar.detections import OBSTACLE, Detections3D
 from robot_ai.perception.detections import Detections
 from robot_ai.perception.drawing import class_color
 from robot_ai.viewing.errors import ViewerError, ViewerMissingError
 
-_OBSTACLE = "obstacle"
 _TIMELINE = "robot time"
 _JPEG_QUALITY = 75
 _BASE = "world/robot"
@@ -104,7 +103,7 @@ class RerunLog:
         if truth:
             self._log(f"{_BASE}/truth", self._edges(found, np.arange(len(found)), truth))
             return
-        unknown = np.array([name == _OBSTACLE for name in found.names], bool)
+        unknown = np.array([name == OBSTACLE for name in found.names], bool)
         for entity, chosen in (("detections", ~unknown), ("obstacles", unknown)):
             self._log(f"{_BASE}/{entity}", self._edges(found, np.flatnonzero(chosen), truth))
 
@@ -117,7 +116,7 @@ class RerunLog:
             quaternions=np.column_stack([np.zeros((len(chosen), 2)), np.sin(half), np.cos(half)]),
             colors=[_TRUTH_COLOR if truth else _rgb(name) for name in names],
             labels=_labels(names, found.scores[chosen]),
-            show_labels=not truth and _OBSTACLE not in names,
+            show_labels=not truth and OBSTACLE not in names,
             fill_mode=self._rr.components.FillMode.MajorWireframe,
         )
 
