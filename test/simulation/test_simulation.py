@@ -204,7 +204,8 @@ def test_image_noise_has_its_deviation_and_stays_within_bytes(deviation: float, 
     errors = noise.add(grey, rng).astype(float) - 128
     # Rounding to whole numbers adds a twelfth.
     assert errors.std() == pytest.approx(np.hypot(deviation * 255, np.sqrt(1 / 12)), rel=0.05)
-    assert abs(errors.mean()) < 0.3
+    # Six standard errors: a search over seeds finds what three or four let through.
+    assert abs(errors.mean()) < 6 * errors.std() / np.sqrt(errors.size)
     assert (noise.add(np.zeros((50, 50, 3), np.uint8), rng) < 128).all(), "black does not turn white"
 
 
