@@ -343,4 +343,4 @@ def test_lifecycle(tmp_path) -> None:
         for transition, state in (("deactivate", "inactive"), ("cleanup", "unconfigured")):
             assert peer.change(NODE, transition)
             assert peer.state(NODE) == state
-        assert not peer.node.count_publishers("/detections")
+        peer.wait(lambda: not peer.node.count_publishers("/detections"))
