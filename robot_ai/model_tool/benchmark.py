@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from robot_ai.backends.openmp import let_threads_sleep
 from robot_ai.backends.registry import available
 from robot_ai.model_tool.benchmark_case import Case, Measurement
 from robot_ai.model_tool.export.errors import ModelToolError, PhotosError
@@ -165,7 +166,8 @@ def _sample_photo() -> Path | None:
 
 def _measure_apart(case: Case) -> Measurement:
     command = [sys.executable, "-m", "robot_ai.model_tool.benchmark_case", json.dumps(asdict(case))]
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "3")}
+    environment = {"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ}
+    let_threads_sleep(environment)
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=CASE_TIMEOUT, check=False, env=environment

@@ -7,6 +7,7 @@ from typing import Any
 import cv2
 from std_srvs.srv import SetBool
 
+from robot_ai.backends.openmp import let_threads_sleep
 from robot_ai.nodes.camera_detector_parameters import CameraDetectorParameters
 from robot_ai.pipeline.image_detector import ImageDetector
 from robot_ai.pipeline.ledger import DropCause
@@ -196,6 +197,7 @@ class CameraDetector(SafeLifecycleNode):
 
 def main(args: list[str] | None = None) -> int:
     """Runs the node."""
+    let_threads_sleep()
     return run(CameraDetector, args)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from sensor_msgs.msg import LaserScan
 from std_srvs.srv import SetBool
 
+from robot_ai.backends.openmp import let_threads_sleep
 from robot_ai.geometry.errors import TransformError
 from robot_ai.geometry.transforms import RigidTransform
 from robot_ai.lidar.clouds import Points, cloud_view, xyz_and_kept
@@ -235,6 +236,7 @@ class LidarDetector(SafeLifecycleNode):
 
 def main(args: list[str] | None = None) -> int:
     """Runs the node."""
+    let_threads_sleep()
     return run(LidarDetector, args)
 
 
