@@ -24,7 +24,7 @@ from typing import Any
 
 import psutil
 
-from bench.micro_ros_load import CLIENTS, HERTZ, Usage, confirmed, free_port, offer
+from bench.micro_ros_load import CLIENTS, HERTZ, Usage, confirmed, free_port, offer, prepared
 from bench.report import machine, percentile
 from robot_ai.cli.processes import NodeProcess, ProcessGroup
 from robot_ai.cli.simulated_mcu import RELIABLE, McuNode
@@ -166,20 +166,21 @@ def round_trips(bench: Bench, transport: str, count: int, period: float, reliabl
 
 
 def rates(bench: Bench, transport: str, seconds: float) -> list[str]:
-    """Confirmed one by one, then best effort at several rates."""
+    """Confirmed one by one, with our client and with messages made beforehand, then best effort at several rates."""
     lines = []
     with connected(bench, transport) as node:
         writer = node.advertise("load", KIND, RELIABLE)
-        assert writer == 0, "confirmed() writes to the first writer"
+        assert writer == 0, "confirmed() and prepared() write to the first writer"
         bench.ros.until("load_writers", 1)
-        before, usage = bench.ros.settled(), bench.usage()
-        count, taken = confirmed(node.runner, seconds)
-        text = usage()
-        arrived = bench.ros.settled() - before
-        lines.append(
-            f"{transport}: confirmed one by one {count / taken:,.0f}/s, {count - arrived:,.0f} of {count:,} lost on "
-            f"the way to rclpy; {text}"
-        )
+        for publish in (confirmed, prepared):
+            before, usage = bench.ros.settled(), bench.usage()
+            count, taken = publish(node.runner, seconds)
+            text = usage()
+            arrived = bench.ros.settled() - before
+            lines.append(
+                f"{transport}: {publish.__name__} one by one {count / taken:,.0f}/s, {count - arrived:,.0f} of "
+                f"{count:,} lost on the way to rclpy; {text}"
+            )
         for rate in RATES:
             before, usage = arrived + before, bench.usage()
             count, taken = offer(node.runner, rate, seconds)

@@ -1,7 +1,7 @@
 """The agent: which message belongs to which client, logins, clocks. Bytes and times in, bytes out; no socket, no ROS.
 
-All methods are for one thread. A peer is where a message came from and where answers go: any hashable value that the
-transports understand. What is to be sent gathers in `output`, which the caller empties.
+All methods are for one thread at a time. A peer is where a message came from and where answers go: any hashable value
+that the transports understand. What is to be sent gathers in `output`, which the caller empties.
 """
 
 from __future__ import annotations
@@ -318,7 +318,7 @@ class Agent:
         self.output.append((peer, header + wire.status_agent(status)))
 
     def _open(self, peer: Peer, login: wire.Login, key: str, now: float) -> None:
-        client = ClientInfo(key, login.session_id, self._describe(peer), login.properties.get("uxr_sm") == "1")
+        client = ClientInfo(key, login.session_id, self._describe(peer))
         session = Session(self, client, login, peer, now)
         self._by_key[login.key] = session
         self._by_peer[peer] = session

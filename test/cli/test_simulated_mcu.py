@@ -1,4 +1,4 @@
-"""The simulated microcontroller's process as a user and launch end it; what it does on a robot: test/nodes and test/launch."""
+"""How the simulated microcontroller's process ends; what it does on a robot: test/nodes and test/launch."""
 
 from __future__ import annotations
 

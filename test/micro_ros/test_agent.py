@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from robot_ai.micro_ros import books
 from robot_ai.micro_ros.agent import Agent
 from robot_ai.micro_ros.client import Answer, Sample, XrceClient
 from robot_ai.micro_ros.config import AgentSettings
@@ -18,6 +19,7 @@ from robot_ai.micro_ros.errors import AgentSettingError, EntityXmlError, Message
 from robot_ai.micro_ros.framing import AGENT_ADDRESS, CLIENT_ADDRESS, Deframer, crc16, crc16_python, frame
 from robot_ai.micro_ros.loopback import Loopback
 from robot_ai.micro_ros.middleware import ClientChange, Refusal, Status, TopicSpec
+from robot_ai.micro_ros.streams import WINDOW
 from robot_ai.micro_ros.wire import ObjectKind
 
 TYPE = "std_msgs::msg::dds_::UInt32_"
@@ -152,6 +154,22 @@ def test_samples_wait_for_the_reader_and_the_newest_are_kept():
     samples = [struct.unpack("<I", event.cdr)[0] for event in pair.events if isinstance(event, Sample)]
     assert samples == list(range(15, 25))
     assert sum(pair.agent.statistics()[0].dropped.values()) == 15
+
+
+def test_a_sample_that_a_new_reading_finds_no_room_for_is_counted():
+    pair = Pair()
+    pair.make()
+    pair.client.read(0, ObjectKind.DATAREADER, pair.now)
+    pair.exchange()
+    reader = next(h for h, e in pair.agent.entities.items() if e.kind == ObjectKind.DATAREADER)
+    # Sixteen are on their way, one is taken for the reading and waits for room, ten fill what the reader keeps.
+    for _ in range(WINDOW + 1 + 10):
+        pair.agent.deliver(reader, b"\0\1\0\0" + bytes(4), pair.now)
+    assert not pair.agent.statistics()[0].dropped
+    pair.client.read(0, ObjectKind.DATAREADER, pair.now)
+    for message in pair.client.output:
+        pair.agent.receive("peer", message, pair.now)
+    assert pair.agent.statistics()[0].dropped == {books.DROPPED_OVERWRITTEN: 1}
 
 
 def test_a_dead_client_is_probed_then_removed():

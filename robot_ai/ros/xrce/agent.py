@@ -71,8 +71,9 @@ class RosAgent:
         return [agent, *self._client_statuses(prefix, statistics)]
 
     def close(self) -> None:
-        """Lets all clients go and ends the threads."""
-        self._server.stop()
+        """Lets all clients go and ends the threads; one that does not end is said."""
+        if not self._server.stop():
+            LOGGER.error("the agent's network thread does not end: its ports stay taken until this process ends")
         self._end()
 
     def _end(self) -> None:
