@@ -99,7 +99,7 @@ class BadLink(UdpLink):
 
 
 class BadSerialLink(SerialLink):
-    """A serial line named `path` that loses, doubles, damages and hums, each with the probability `fault` for a frame."""
+    """A serial line named `path` that loses, doubles and damages frames and hums, each with probability `fault`."""
 
     def __init__(self, path: Path, fault: float, chance: random.Random) -> None:
         near, self._far = socket.socketpair()
