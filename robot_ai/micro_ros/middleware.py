@@ -46,9 +46,10 @@ class Status(IntEnum):
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a client may not have an entity. `reason` is one sentence for the log; it says what to do.
+    """Why a client may not come in, or not have an entity. `reason` is a sentence for the log; it says what to do.
 
-    DDS_ERROR is what the stock agent says when the middleware refuses, and right for a type that is not installed.
+    For entities DDS_ERROR is what the stock agent says when the middleware refuses, and right for a type that is not
+    installed.
     """
 
     status: Status

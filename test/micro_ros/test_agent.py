@@ -210,6 +210,7 @@ def test_limits_on_clients_entities_and_samples(caplog):
     other.login(pair.now)
     pair.agent.receive("other", other.output[0], pair.now)
     assert [e.status for _, m in pair.agent.output for e in other.receive(m, pair.now)] == [Status.RESOURCES]
+    assert "raise max_clients" in caplog.text
     pair.agent.output.clear()
     pair.client.write(0, bytes(4000), pair.now)
     pair.client.write(0, bytes(2000), pair.now)
@@ -222,6 +223,28 @@ def login_of(key: int) -> bytes:
     client = XrceClient(struct.pack(">I", key))
     client.login(0.0)
     return client.output[0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "change", "status", "reason"),
+    [
+        (AgentSettings(), {8: b"DDS!"}, Status.INVALID_DATA, "expected b'XRCE'"),
+        (AgentSettings(), {12: b"\x02\x05"}, Status.INCOMPATIBLE, "it speaks version 2.5; expected 1.x"),
+        (AgentSettings(), {16: bytes(4)}, Status.INVALID_DATA, "a key that is not zero"),
+        (AgentSettings(), {22: b"\x08\0"}, Status.INVALID_DATA, "messages of 8 bytes"),
+        (AgentSettings(allowed_keys=frozenset({"0A0B0C0D"})), {}, Status.DENIED, "is not in allowed_keys"),
+    ],
+)
+def test_a_client_that_may_not_come_in_is_told_and_the_log_says_why(settings, change, status, reason, caplog):
+    agent = Agent(Loopback(), settings)
+    login = bytearray(login_of(1))
+    for position, value in change.items():
+        login[position : position + len(value)] = value
+    agent.receive("peer", bytes(login), 0.0)
+    ((_, answer),) = agent.output
+    # The header, the submessage's header, and then the status.
+    assert answer[8] == status
+    assert reason in caplog.text
 
 
 def ping_of() -> bytes:
