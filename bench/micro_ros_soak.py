@@ -51,6 +51,7 @@ _LONGEST_DELAY = 0.05
 _PATIENCE = 30.0
 _MOST_UNACKNOWLEDGED = 8
 _NUMBER = struct.Struct("<I")
+_PROBE = 0xFFFFFFFF
 _READ_SIZE = 4096
 _MOST_NOISE = 30
 _FRAME = re.compile(rb"\x7e?[^\x7e]+|\x7e")
@@ -159,18 +160,26 @@ class RosSide(Node):
     def __init__(self, clients: int) -> None:
         super().__init__("soak", use_global_arguments=False)
         self.heard: list[list[int]] = [[] for _ in range(clients)]
+        self.reached = [False] * clients
         self.speakers = [self.create_publisher(UInt8MultiArray, f"down_{i}", _ROS_EVERYTHING) for i in range(clients)]
         for i in range(clients):
             # Raw, so that it is the wire that is compared.
             self.create_subscription(UInt8MultiArray, f"up_{i}", partial(self._hear, i), _ROS_EVERYTHING, raw=True)
 
     def _hear(self, client: int, cdr: bytes) -> None:
-        self.heard[client].append(number_of(cdr[4:]))
+        number = number_of(cdr[4:])
+        if number == _PROBE:
+            self.reached[client] = True
+        else:
+            self.heard[client].append(number)
 
     def ready(self) -> bool:
-        """Whether each client's writer and reader are matched."""
-        matched = all(speaker.get_subscription_count() for speaker in self.speakers)
-        return matched and all(self.count_publishers(f"up_{i}") for i in range(len(self.heard)))
+        """Whether samples go through both ways, as far as ROS is concerned.
+
+        A sample written before the publisher knows of us is not for us, and nothing here tells what it knows: each
+        client sends probes until one has come.
+        """
+        return all(self.reached) and all(speaker.get_subscription_count() for speaker in self.speakers)
 
 
 def sample(number: int, chance: random.Random) -> bytes:
@@ -217,7 +226,11 @@ def soak(arguments: argparse.Namespace, line: MakeLine) -> list[str]:
                 nodes.append(node)
                 link.fault = arguments.fault
             deadline = time.monotonic() + _PATIENCE
-            while not ros.ready() and time.monotonic() < deadline:
+            while not ros.ready():
+                assert time.monotonic() < deadline, "the clients' topics are not joined to ours"
+                for node, reached in zip(nodes, ros.reached, strict=True):
+                    if not reached and not node.runner.client.unacknowledged:
+                        node.runner.client.write(0, sample(_PROBE, chance), time.monotonic())
                 turn(nodes)
             began = time.monotonic()
             up, down = [0] * clients, 0
@@ -273,10 +286,13 @@ def faults(way: str, heard: list[list[int]], total: int) -> list[str]:
     """What is missing, double, changed or out of order."""
     wrong = []
     for client, numbers in enumerate(heard):
-        missing = total - len(set(numbers) & set(range(total)))
         if numbers != list(range(total)):
+            missing = sorted(set(range(total)) - set(numbers))
             order = sum(b <= a for a, b in itertools.pairwise(numbers))
-            wrong.append(f"client {client} {way}: {missing} missing, {order} twice or out of order, of {total}")
+            wrong.append(
+                f"client {client} {way}: {len(missing)} missing ({', '.join(map(str, missing[:5]))}), {order} twice or "
+                f"out of order, of {total}"
+            )
     return wrong
 
 
