@@ -1,6 +1,6 @@
-"""The real bridge under load, in real processes: round trips through an rclpy echo node, rates, fifty clients.
+"""The real bridge under load, in real processes: round trips through an rclpy echo node, rates, many clients.
 
-    python -m bench.micro_ros_bridge [--seconds 3] [--transport udp|pty|all] [--only round|rates|fifty]
+    python -m bench.micro_ros_bridge [--seconds 3] [--transport udp|pty|all] [--only round|rates|crowd]
 
 Three processes: micro_ros_bridge as users run it, an rclpy node (bench.micro_ros_ros_side), and this one with clients
 of ours. docs/benchmarks_micro_ros.md has the results. With `--attach` nothing is started but the node and the clients:
@@ -24,7 +24,7 @@ from typing import Any
 
 import psutil
 
-from bench.micro_ros_load import CLIENTS, HERTZ, Usage, confirmed, free_port, offer
+from bench.micro_ros_load import HERTZ, Usage, confirmed, free_port, offer, prepared
 from bench.report import machine, percentile
 from robot_ai.cli.processes import NodeProcess, ProcessGroup
 from robot_ai.cli.simulated_mcu import RELIABLE, McuNode
@@ -33,6 +33,7 @@ from robot_ai.micro_ros.client_link import ClientRunner, Link, PtyLink, UdpLink
 
 KIND = "std_msgs/UInt32"
 RATES = (5_000, 10_000, 15_000)
+CROWDS = (1, 8, 50)
 _PAYLOAD = struct.pack("<I", 7)
 _PATIENCE = 30.0
 
@@ -166,20 +167,21 @@ def round_trips(bench: Bench, transport: str, count: int, period: float, reliabl
 
 
 def rates(bench: Bench, transport: str, seconds: float) -> list[str]:
-    """Confirmed one by one, then best effort at several rates."""
+    """Confirmed one by one, with our client and with messages made beforehand, then best effort at several rates."""
     lines = []
     with connected(bench, transport) as node:
         writer = node.advertise("load", KIND, RELIABLE)
-        assert writer == 0, "confirmed() writes to the first writer"
+        assert writer == 0, "confirmed() and prepared() write to the first writer"
         bench.ros.until("load_writers", 1)
-        before, usage = bench.ros.settled(), bench.usage()
-        count, taken = confirmed(node.runner, seconds)
-        text = usage()
-        arrived = bench.ros.settled() - before
-        lines.append(
-            f"{transport}: confirmed one by one {count / taken:,.0f}/s, {count - arrived:,.0f} of {count:,} lost on "
-            f"the way to rclpy; {text}"
-        )
+        for publish in (confirmed, prepared):
+            before, usage = bench.ros.settled(), bench.usage()
+            count, taken = publish(node.runner, seconds)
+            text = usage()
+            arrived = bench.ros.settled() - before
+            lines.append(
+                f"{transport}: {publish.__name__} one by one {count / taken:,.0f}/s, {count - arrived:,.0f} of "
+                f"{count:,} lost on the way to rclpy; {text}"
+            )
         for rate in RATES:
             before, usage = arrived + before, bench.usage()
             count, taken = offer(node.runner, rate, seconds)
@@ -195,17 +197,17 @@ def rates(bench: Bench, transport: str, seconds: float) -> list[str]:
     return lines
 
 
-def fifty(bench: Bench, seconds: float) -> str:
-    """Fifty clients at 20 Hz each, both ways, reliable: every sample must arrive at the other end."""
+def crowd(bench: Bench, clients: int, seconds: float) -> str:
+    """Clients at 20 Hz each, both ways, reliable: every sample must arrive at the other end."""
     rounds = int(seconds * HERTZ)
     with ExitStack() as stack:
-        nodes = [stack.enter_context(connected(bench, "udp", 100 + i, f"mcu_{i}")) for i in range(CLIENTS)]
+        nodes = [stack.enter_context(connected(bench, "udp", 100 + i, f"mcu_{i}")) for i in range(clients)]
         got: list[list[int]] = [[] for _ in nodes]
         for node, mine in zip(nodes, got, strict=True):
             node.advertise("load", KIND, RELIABLE)
             node.subscribe("down", KIND, lambda cdr, mine=mine: mine.append(struct.unpack("<I", cdr)[0]), RELIABLE)  # type: ignore[misc]
-        bench.ros.until("load_writers", CLIENTS)
-        bench.ros.until("down_readers", CLIENTS)
+        bench.ros.until("load_writers", clients)
+        bench.ros.until("down_readers", clients)
         before, usage = bench.ros.settled(), bench.usage()
         bench.ros.ask(f"down {HERTZ} {rounds}")
         began = time.monotonic()
@@ -221,13 +223,30 @@ def fifty(bench: Bench, seconds: float) -> str:
         while any(len(mine) < rounds for mine in got) and time.monotonic() < deadline:
             for node in nodes:
                 node.dispatch(node.runner.step(0.001))
-        lost_up = rounds * CLIENTS - (bench.ros.settled() - before)
+        lost_up = rounds * clients - (bench.ros.settled() - before)
         wrong = sum(mine != list(range(rounds)) for mine in got)
     return (
-        f"{CLIENTS} clients at {HERTZ} Hz each way, {rounds * CLIENTS:,} reliable samples up and as many down: "
-        f"{lost_up:.0f} lost up, {rounds * CLIENTS - sum(map(len, got))} lost down, {wrong} clients with any twice or "
+        f"{clients} clients at {HERTZ} Hz each way, {rounds * clients:,} reliable samples up and as many down: "
+        f"{lost_up:.0f} lost up, {rounds * clients - sum(map(len, got))} lost down, {wrong} clients with any twice or "
         f"out of order; {text}"
     )
+
+
+def one_client(bench: Bench, transport: str, arguments: argparse.Namespace) -> None:
+    """Round trips and rates."""
+    if arguments.only != "rates":
+        for reliable in (True, False):
+            for count, period in ((arguments.count, 0.0), (int(100 * arguments.seconds), 0.01)):
+                usage = bench.usage()
+                taken = round_trips(bench, transport, count, period, reliable)
+                print(
+                    f"{transport}: round trip through rclpy, {'reliable' if reliable else 'best effort'}, "
+                    f"{'at 100 Hz' if period else 'back to back'}: p50 {percentile(taken, 50) * 1e3:.3f} ms, "
+                    f"p99 {percentile(taken, 99) * 1e3:.3f} ms; {usage()}",
+                    flush=True,
+                )
+    if arguments.only != "round":
+        print("\n".join(rates(bench, transport, arguments.seconds)), flush=True)
 
 
 def main() -> int:
@@ -236,29 +255,20 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--count", type=int, default=2000, help="round trips back to back")
     parser.add_argument("--transport", choices=["udp", "pty", "all"], default="udp")
-    parser.add_argument("--only", choices=["round", "rates", "fifty"])
+    parser.add_argument("--only", choices=["round", "rates", "crowd"])
     parser.add_argument("--default-executor", action="store_true", help="the rclpy node spins as rclpy.spin does")
     parser.add_argument("--attach", action="store_true", help="measure the agent on UDP port 8888 instead")
     arguments = parser.parse_args()
     print(machine())
     transports = ("udp", "pty") if arguments.transport == "all" else (arguments.transport,)
-    with bench(arguments.default_executor, arguments.attach) as running:
-        for transport in transports:
-            if arguments.only in (None, "round"):
-                for reliable in (True, False):
-                    for count, period in ((arguments.count, 0.0), (int(100 * arguments.seconds), 0.01)):
-                        usage = running.usage()
-                        taken = round_trips(running, transport, count, period, reliable)
-                        print(
-                            f"{transport}: round trip through rclpy, {'reliable' if reliable else 'best effort'}, "
-                            f"{'at 100 Hz' if period else 'back to back'}: p50 {percentile(taken, 50) * 1e3:.3f} ms, "
-                            f"p99 {percentile(taken, 99) * 1e3:.3f} ms; {usage()}",
-                            flush=True,
-                        )
-            if arguments.only in (None, "rates"):
-                print("\n".join(rates(running, transport, arguments.seconds)), flush=True)
-        if arguments.only in (None, "fifty"):
-            print(fifty(running, arguments.seconds), flush=True)
+    if arguments.only != "crowd":
+        with bench(arguments.default_executor, arguments.attach) as running:
+            for transport in transports:
+                one_client(running, transport, arguments)
+    for clients in CROWDS if arguments.only in (None, "crowd") else ():
+        # Each with a bridge of its own, whose memory is what these clients took.
+        with bench(arguments.default_executor, arguments.attach) as running:
+            print(crowd(running, clients, arguments.seconds), flush=True)
     return 0
 
 

@@ -22,17 +22,27 @@ from dataclasses import dataclass
 
 import psutil
 
-from robot_ai.micro_ros.client import Answer, Sample, XrceClient
+from robot_ai.micro_ros.client import Answer, Sample, XrceClient, object_id
 from robot_ai.micro_ros.client_link import ClientRunner, Link, SerialLink, UdpLink
 from robot_ai.micro_ros.config import SerialSettings, UdpSettings
 from robot_ai.micro_ros.loopback import Loopback
 from robot_ai.micro_ros.server import AgentServer
-from robot_ai.micro_ros.wire import ObjectKind
+from robot_ai.micro_ros.wire import (
+    HEADER,
+    LITTLE_ENDIAN,
+    STREAM_RELIABLE,
+    ObjectKind,
+    Submessage,
+    acknack,
+    submessage,
+)
 
 TYPE = "std_msgs::msg::dds_::UInt32_"
 CLIENTS, HERTZ = 50, 20
 RATES = (10_000, 15_000, 20_000)
 _PAYLOAD = struct.pack("<I", 7)
+_MOST_PREPARED = 30_000  # per second
+_LOST = 5.0
 
 
 @dataclass
@@ -154,6 +164,33 @@ def confirmed(runner: ClientRunner, seconds: float) -> tuple[int, float]:
     return count, time.perf_counter() - began
 
 
+def prepared(runner: ClientRunner, seconds: float) -> tuple[int, float]:
+    """As `confirmed`, with messages made beforehand and answers hardly looked at: what is left is the agent's rate.
+
+    The client logs in before and after it, which begins the numbering anew and leaves its objects as they are.
+    """
+    link, count = runner.link, int(seconds * _MOST_PREPARED)
+    messages = []
+    for number in range(count):
+        sample = struct.pack(">HH", 10, object_id(0, ObjectKind.DATAWRITER)) + _PAYLOAD
+        header = HEADER.pack(runner.client.session_id, STREAM_RELIABLE, number & 0xFFFF)
+        messages.append(header + submessage(Submessage.WRITE_DATA, LITTLE_ENDIAN, sample))
+    assert runner.login(10), "the agent does not answer"
+    began = time.perf_counter()
+    for number, message in enumerate(messages):
+        taken = time.perf_counter() - began
+        if taken >= seconds:
+            count = number
+            break
+        link.send(message)
+        done = acknack(number + 1 & 0xFFFF, 0, STREAM_RELIABLE)
+        while not any(answer.endswith(done) for answer in link.receive(1.0)):
+            assert time.perf_counter() - began - taken < _LOST, "a message is not acknowledged"
+    taken = time.perf_counter() - began
+    assert runner.login(10), "the agent does not answer"
+    return count, taken
+
+
 def round_trip(runner: ClientRunner, count: int) -> str:
     """Microseconds from a reliable sample to the same sample back from the loopback, one at a time."""
     client, link = runner.client, runner.link
@@ -248,9 +285,10 @@ def main() -> int:
         return serve(*arguments.agent)
     for transport in ("udp", "pty") if arguments.transport == "all" else (arguments.transport,):
         with connected(transport) as (runner, process):
-            usage = Usage(process.process)
-            count, taken = confirmed(runner, arguments.seconds)
-            print(f"{transport}: confirmed one by one {count / taken:,.0f}/s; {usage.describe()}")
+            for publish in (confirmed, prepared):
+                usage = Usage(process.process)
+                count, taken = publish(runner, arguments.seconds)
+                print(f"{transport}: {publish.__name__} one by one {count / taken:,.0f}/s; {usage.describe()}")
             print(f"{transport}: {round_trip(runner, 3000)}")
             for rate in RATES:
                 print(f"{transport}: {best_effort(runner, process, rate, arguments.seconds)}")

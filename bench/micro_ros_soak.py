@@ -1,10 +1,11 @@
 """Clients on bad lines to the real bridge: loss, doubles and swaps both ways, and every reliable sample counted.
 
-    python -m bench.micro_ros_soak [--seconds 60] [--clients 4] [--rate 8] [--fault 0.1] [--seed 1]
+    python -m bench.micro_ros_soak [--transport udp|pty] [--seconds 60] [--clients 4] [--rate 8] [--fault 0.1]
 
-Each client publishes numbered samples of 0 to 1,500 bytes and reads as many from ROS; a line loses a share `fault` of
-the datagrams, doubles as many and delays as many by up to 50 ms, each way. Exit status 1 when any sample is missing,
-twice, changed or out of order at either end.
+Each client publishes numbered samples of 0 to 1,500 bytes and reads as many from ROS. A line of datagrams loses a share
+`fault` of them, doubles as many and delays as many by up to 50 ms, each way; a serial line loses and doubles as many
+frames, changes a byte in as many, and puts noise before as many. Exit status 1 when any sample is missing, twice,
+changed or out of order at either end.
 """
 
 from __future__ import annotations
@@ -14,14 +15,20 @@ import heapq
 import itertools
 import os
 import random
+import re
+import select
+import socket
 import struct
 import sys
 import tempfile
 import threading
 import time
+import tty
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import rclpy
 from rclpy.experimental import EventsExecutor
@@ -33,7 +40,7 @@ from bench.micro_ros_load import free_port
 from robot_ai.cli.processes import NodeProcess, ProcessGroup
 from robot_ai.cli.simulated_mcu import McuNode
 from robot_ai.micro_ros.client import XrceClient
-from robot_ai.micro_ros.client_link import ClientRunner, UdpLink
+from robot_ai.micro_ros.client_link import ClientRunner, SerialLink, UdpLink
 from robot_ai.micro_ros.middleware import Durability, History, QoS, Reliability
 
 KIND = "std_msgs/UInt8MultiArray"
@@ -44,6 +51,10 @@ _LONGEST_DELAY = 0.05
 _PATIENCE = 30.0
 _MOST_UNACKNOWLEDGED = 8
 _NUMBER = struct.Struct("<I")
+_PROBE = 0xFFFFFFFF
+_READ_SIZE = 4096
+_MOST_NOISE = 30
+_FRAME = re.compile(rb"\x7e?[^\x7e]+|\x7e")
 
 
 class BadLink(UdpLink):
@@ -88,24 +99,87 @@ class BadLink(UdpLink):
             super().send(message)
 
 
+class BadSerialLink(SerialLink):
+    """A serial line named `path` that loses, doubles and damages frames and hums, each with probability `fault`."""
+
+    def __init__(self, path: Path, fault: float, chance: random.Random) -> None:
+        near, self._far = socket.socketpair()
+        super().__init__(near.detach())
+        self.fault = fault
+        self._chance = chance
+        self._controller, self._terminal = os.openpty()
+        tty.setraw(self._terminal)
+        path.symlink_to(os.ttyname(self._terminal))
+
+    def send(self, message: bytes) -> None:
+        """Sends a message to the far end, as well as the line can."""
+        super().send(message)
+        self._carry(self._far.fileno(), self._controller)
+
+    def receive(self, timeout: float) -> list[bytes]:
+        """What has come over the line whole."""
+        if select.select([self._controller], [], [], min(timeout, 0.005))[0]:
+            self._carry(self._controller, self._far.fileno())
+        return super().receive(0)
+
+    def close(self) -> None:
+        """Takes the line away."""
+        for descriptor in (self._controller, self._terminal):
+            os.close(descriptor)
+        self._far.close()
+        super().close()
+
+    def _carry(self, source: int, sink: int) -> None:
+        while select.select([source], [], [], 0)[0]:
+            os.write(sink, self._worn(os.read(source, _READ_SIZE)))
+
+    def _worn(self, data: bytes) -> bytes:
+        worn = bytearray()
+        for frame in _FRAME.findall(data):
+            for _ in range(2 if self._strikes() else 1):
+                if self._strikes():
+                    continue
+                worn += self._chance.randbytes(self._chance.randrange(1, _MOST_NOISE) if self._strikes() else 0)
+                copy = bytearray(frame)
+                if self._strikes():
+                    copy[self._chance.randrange(len(copy))] ^= 1 << self._chance.randrange(8)
+                worn += copy
+        return bytes(worn)
+
+    def _strikes(self) -> bool:
+        return self._chance.random() < self.fault
+
+
+MakeLine: TypeAlias = Callable[[int], BadLink | BadSerialLink]
+"""The line of the client of a number."""
+
+
 class RosSide(Node):
     """Keeps the numbers that come on `up_N`, and publishes on `down_N`."""
 
     def __init__(self, clients: int) -> None:
         super().__init__("soak", use_global_arguments=False)
         self.heard: list[list[int]] = [[] for _ in range(clients)]
+        self.reached = [False] * clients
         self.speakers = [self.create_publisher(UInt8MultiArray, f"down_{i}", _ROS_EVERYTHING) for i in range(clients)]
         for i in range(clients):
             # Raw, so that it is the wire that is compared.
             self.create_subscription(UInt8MultiArray, f"up_{i}", partial(self._hear, i), _ROS_EVERYTHING, raw=True)
 
     def _hear(self, client: int, cdr: bytes) -> None:
-        self.heard[client].append(number_of(cdr[4:]))
+        number = number_of(cdr[4:])
+        if number == _PROBE:
+            self.reached[client] = True
+        else:
+            self.heard[client].append(number)
 
     def ready(self) -> bool:
-        """Whether each client's writer and reader are matched."""
-        matched = all(speaker.get_subscription_count() for speaker in self.speakers)
-        return matched and all(self.count_publishers(f"up_{i}") for i in range(len(self.heard)))
+        """Whether samples go through both ways, as far as ROS is concerned.
+
+        A sample written before the publisher knows of us is not for us, and nothing here tells what it knows: each
+        client sends probes until one has come.
+        """
+        return all(self.reached) and all(speaker.get_subscription_count() for speaker in self.speakers)
 
 
 def sample(number: int, chance: random.Random) -> bytes:
@@ -123,8 +197,8 @@ def number_of(cdr: bytes) -> int:
     return int(number) if right else -1
 
 
-def soak(arguments: argparse.Namespace, port: int) -> list[str]:
-    """Runs it; returns what went wrong."""
+def soak(arguments: argparse.Namespace, line: MakeLine) -> list[str]:
+    """Runs it, each client on the `line` of its number; returns what went wrong."""
     chance = random.Random(arguments.seed)
     clients, total = arguments.clients, int(arguments.seconds * arguments.rate)
     ros = RosSide(clients)
@@ -143,7 +217,7 @@ def soak(arguments: argparse.Namespace, port: int) -> list[str]:
         with ExitStack() as stack:
             nodes = []
             for i in range(clients):
-                link = BadLink(port, 0.0, random.Random(arguments.seed + i))
+                link = line(i)
                 runner = stack.enter_context(ClientRunner(XrceClient(struct.pack(">I", i + 1)), link))
                 assert runner.login(_PATIENCE), "the bridge does not answer"
                 node = McuNode(runner, f"soak_{i}")
@@ -152,7 +226,11 @@ def soak(arguments: argparse.Namespace, port: int) -> list[str]:
                 nodes.append(node)
                 link.fault = arguments.fault
             deadline = time.monotonic() + _PATIENCE
-            while not ros.ready() and time.monotonic() < deadline:
+            while not ros.ready():
+                assert time.monotonic() < deadline, "the clients' topics are not joined to ours"
+                for node, reached in zip(nodes, ros.reached, strict=True):
+                    if not reached and not node.runner.client.unacknowledged:
+                        node.runner.client.write(0, sample(_PROBE, chance), time.monotonic())
                 turn(nodes)
             began = time.monotonic()
             up, down = [0] * clients, 0
@@ -176,10 +254,26 @@ def soak(arguments: argparse.Namespace, port: int) -> list[str]:
         ending.set()
         spinning.join(2.0)
     print(
-        f"{clients} clients, {total:,} samples each way and client in {taken:.0f} s, {arguments.fault:.0%} of the "
-        "datagrams lost, doubled and delayed"
+        f"{arguments.transport}: {clients} clients, {total:,} samples each way and client in {taken:.0f} s, "
+        f"{arguments.fault:.0%} of each fault"
     )
     return faults("up", ros.heard, total) + faults("down", got, total)
+
+
+def lines(
+    arguments: argparse.Namespace, folder: Path
+) -> tuple[dict[str, Any], Callable[[int], BadLink | BadSerialLink]]:
+    """The bridge's parameters, and what makes the line of a client; its faults begin when `fault` is set."""
+
+    def chance(client: int) -> random.Random:
+        return random.Random(arguments.seed + client)
+
+    if arguments.transport == "udp":
+        port = free_port()
+        return {"udp_port": port}, lambda client: BadLink(port, 0.0, chance(client))
+    ports = [folder / f"serial_{i}" for i in range(arguments.clients)]
+    values = {"udp_port": 0, "serial_ports": f"[{', '.join(map(str, ports))}]"}
+    return values, lambda client: BadSerialLink(ports[client], 0.0, chance(client))
 
 
 def turn(nodes: list[McuNode]) -> None:
@@ -192,16 +286,20 @@ def faults(way: str, heard: list[list[int]], total: int) -> list[str]:
     """What is missing, double, changed or out of order."""
     wrong = []
     for client, numbers in enumerate(heard):
-        missing = total - len(set(numbers) & set(range(total)))
         if numbers != list(range(total)):
+            missing = sorted(set(range(total)) - set(numbers))
             order = sum(b <= a for a, b in itertools.pairwise(numbers))
-            wrong.append(f"client {client} {way}: {missing} missing, {order} twice or out of order, of {total}")
+            wrong.append(
+                f"client {client} {way}: {len(missing)} missing ({', '.join(map(str, missing[:5]))}), {order} twice or "
+                f"out of order, of {total}"
+            )
     return wrong
 
 
 def main() -> int:
     """Runs and prints; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--transport", choices=["udp", "pty"], default="udp")
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--clients", type=int, default=4)
     parser.add_argument("--rate", type=float, default=8.0, help="samples per second, client and way")
@@ -210,12 +308,13 @@ def main() -> int:
     arguments = parser.parse_args()
     environment = {"ROS_DOMAIN_ID": str(os.getpid() % 20 + 70), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
     os.environ.update(environment)
-    port = free_port()
-    bridge = NodeProcess("micro_ros_bridge", "robot_ai.nodes.micro_ros_bridge", {"udp_port": port})
     rclpy.init()
     try:
-        with tempfile.TemporaryDirectory() as folder, ProcessGroup([bridge], Path(folder), environment) as group:
-            wrong = soak(arguments, port)
+        with tempfile.TemporaryDirectory() as folder:
+            values, line = lines(arguments, Path(folder))
+            bridge = NodeProcess("micro_ros_bridge", "robot_ai.nodes.micro_ros_bridge", values)
+            with ProcessGroup([bridge], Path(folder), environment) as group:
+                wrong = soak(arguments, line)
             said = group.log_file("micro_ros_bridge").read_text(encoding="utf-8", errors="replace")
             print(*(line for line in said.splitlines() if "dropped" in line), sep="\n", end="", file=sys.stderr)
     finally:

@@ -10,7 +10,8 @@ uint32_t board_millis(void);
 void board_sleep_ms(uint32_t milliseconds);
 bool board_running(void); /* false ends the application; a real board never says so */
 
-/* Calls `step` every `period_ms` from a timer or a task of its own, whatever the main loop waits for. */
+/* Calls `step` every `period_ms` from a timer or a task of its own, whatever the main loop waits for. The lock between
+ * the two exists from then on. */
 void board_start_control(void (*step)(void), uint32_t period_ms);
 void board_lock(void);
 void board_unlock(void);

@@ -14,6 +14,7 @@ if __name__ == "__main__":
 import argparse
 import contextlib
 import itertools
+import os
 import select
 import signal
 import struct
@@ -22,6 +23,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
 
 import numpy as np
 
@@ -40,6 +42,7 @@ HOST_TIMEOUT = 0.3
 _PING_PERIOD = 0.5
 _PING_TIMEOUT = 2.0
 _AGENT_DOMAIN = 255
+_ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
 class McuError(RobotAIError):
@@ -231,16 +234,25 @@ def main(args: list[str] | None = None) -> int:
     parser.add_argument("--namespace", default="", help="ROS namespace of its topics: the bridge's")
     chosen = parser.parse_args(args)
     with contextlib.suppress(KeyboardInterrupt):
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number in _ENDING:
+            signal.signal(number, _interrupt)
         _run(chosen)
-    # Python takes its handlers away before it ends, and a second signal would kill it.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+        _pass_over_signals()
     return 0
 
 
-def _run(chosen: argparse.Namespace) -> None:
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    _pass_over_signals()
+    raise KeyboardInterrupt
 
+
+def _pass_over_signals() -> None:
+    """Only the first signal counts: a second one would tear what the first one ends."""
+    for number in _ENDING:
+        signal.signal(number, lambda *_: None)
+
+
+def _run(chosen: argparse.Namespace) -> None:
     def plug() -> Link:
         return PtyLink(chosen.path) if chosen.path else UdpLink(port=chosen.udp)
 
@@ -249,21 +261,26 @@ def _run(chosen: argparse.Namespace) -> None:
 
     mcu = SimulatedMcu(plug(), say, namespace=chosen.namespace)
     plugged = True
-    while True:
-        if select.select([sys.stdin], [], [], 0 if plugged else 0.01)[0]:
-            word = sys.stdin.readline().strip()
-            if word in ("", "quit"):
-                return
-            if word == "unplug" and plugged:
-                mcu.replug(None)
-            elif word == "plug" and not plugged:
-                mcu.replug(plug())
-            plugged = word != "unplug"
+    try:
+        while True:
+            if select.select([sys.stdin], [], [], 0 if plugged else 0.01)[0]:
+                word = sys.stdin.readline().strip()
+                if word in ("", "quit"):
+                    return
+                if word == "unplug" and plugged:
+                    mcu.replug(None)
+                elif word == "plug" and not plugged:
+                    mcu.replug(plug())
+                plugged = word != "unplug"
+            if plugged:
+                mcu.step()
+            else:
+                mcu.coast()
+    finally:
         if plugged:
-            mcu.step()
-        else:
-            mcu.coast()
+            mcu.close()
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    # Not by Python's own end, which takes the handlers away first: the second of two signals would kill it.
+    os._exit(main())

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from robot_ai.micro_ros.config import AgentSettings, SerialSettings, TcpSettings, TransportSettings, UdpSettings
 from robot_ai.micro_ros.entity_xml import load_references
-from robot_ai.micro_ros.errors import EntityXmlError, TransportError
+from robot_ai.micro_ros.errors import AgentSettingError, EntityXmlError, TransportError
 from robot_ai.micro_ros.loopback import Loopback
 from robot_ai.micro_ros.server import AgentServer
 
@@ -26,20 +26,14 @@ def main() -> int:
     parser.add_argument("--input-history", type=int, default=4, help="of the clients' reliable streams")
     parser.add_argument("--references", type=Path, metavar="XML", help="profiles of entities that clients may name")
     arguments = parser.parse_args()
-    transports: list[TransportSettings] = [SerialSettings(device, arguments.baud_rate) for device in arguments.serial]
-    if arguments.udp is not None:
-        transports.append(UdpSettings(arguments.host, arguments.udp))
-    if arguments.tcp is not None:
-        transports.append(TcpSettings(arguments.host, arguments.tcp))
+    try:
+        transports, settings = _transports(arguments), _settings(arguments)
+    except (AgentSettingError, EntityXmlError) as error:
+        parser.error(str(error))
     if not transports:
         parser.error("give --udp, --tcp or --serial")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     middleware = Loopback(keep=False)
-    try:
-        references = load_references(arguments.references) if arguments.references else {}
-    except EntityXmlError as error:
-        parser.error(str(error))
-    settings = AgentSettings(input_history=arguments.input_history, references=references)
     server = AgentServer(middleware, transports, settings)
     middleware.inbox = server.inbox
     ended = threading.Event()
@@ -51,6 +45,22 @@ def main() -> int:
         parser.exit(1, f"{error}\n")
     ended.wait()
     return 0 if server.stop() else 1
+
+
+def _transports(arguments: argparse.Namespace) -> list[TransportSettings]:
+    """Raises AgentSettingError."""
+    transports: list[TransportSettings] = [SerialSettings(device, arguments.baud_rate) for device in arguments.serial]
+    if arguments.udp is not None:
+        transports.append(UdpSettings(arguments.host, arguments.udp))
+    if arguments.tcp is not None:
+        transports.append(TcpSettings(arguments.host, arguments.tcp))
+    return transports
+
+
+def _settings(arguments: argparse.Namespace) -> AgentSettings:
+    """Raises AgentSettingError or EntityXmlError."""
+    references = load_references(arguments.references) if arguments.references else {}
+    return AgentSettings(input_history=arguments.input_history, references=references)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The agent: which message belongs to which client, logins, clocks. Bytes and times in, bytes out; no socket, no ROS.
 
-All methods are for one thread. A peer is where a message came from and where answers go: any hashable value that the
-transports understand. What is to be sent gathers in `output`, which the caller empties.
+All methods are for one thread at a time. A peer is where a message came from and where answers go: any hashable value
+that the transports understand. What is to be sent gathers in `output`, which the caller empties.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from robot_ai.micro_ros.middleware import (
     ClientStatistics,
     Handle,
     Middleware,
+    Refusal,
     Status,
 )
 from robot_ai.micro_ros.notices import LOGGER, Notices
@@ -268,8 +269,8 @@ class Agent:
         key = login.key.hex().upper()
         refusal = self._refuse(login, key, now)
         if refusal is not None:
-            self._answer_login(peer, login, refusal)
-            self._notices.warn(now, f"client {key} ({self._describe(peer)}) refused: {refusal.name}")
+            self._answer_login(peer, login, refusal.status)
+            self._notices.warn(now, f"client {key} ({self._describe(peer)}) refused: {refusal.reason}")
             return
         session = self._by_key.get(login.key)
         if session is not None and session.session_id != login.session_id:
@@ -288,17 +289,22 @@ class Agent:
         session.restart(login.mtu, now)
         self._announce(ClientChange.RECONNECTED, session, now)
 
-    def _refuse(self, login: wire.Login, key: str, now: float) -> Status | None:
+    def _refuse(self, login: wire.Login, key: str, now: float) -> Refusal | None:
         if login.cookie != wire.COOKIE:
-            return Status.INVALID_DATA
+            return Refusal(Status.INVALID_DATA, f"its login says {login.cookie!r}; expected {wire.COOKIE!r}")
         if login.version[0] != wire.VERSION[0]:
-            return Status.INCOMPATIBLE
+            major, minor = login.version
+            return Refusal(Status.INCOMPATIBLE, f"it speaks version {major}.{minor}; expected {wire.VERSION[0]}.x")
         if login.key == wire.NO_KEY or login.session_id in _NO_SESSION or login.mtu < _SMALLEST_MTU:
-            return Status.INVALID_DATA
+            return Refusal(
+                Status.INVALID_DATA,
+                f"it names session {login.session_id:#04x} and messages of {login.mtu} bytes; expected a key that is "
+                f"not zero, a session other than 0x00 and 0x80, and {_SMALLEST_MTU} bytes or more",
+            )
         if self.settings.allowed_keys and key not in self.settings.allowed_keys:
-            return Status.DENIED
+            return Refusal(Status.DENIED, "its key is not in allowed_keys; add it there to let the client in")
         if login.key not in self._by_key and not self._has_room(now):
-            return Status.RESOURCES
+            return Refusal(Status.RESOURCES, f"{self.settings.max_clients} clients are in; raise max_clients")
         return None
 
     def _has_room(self, now: float) -> bool:
@@ -318,7 +324,7 @@ class Agent:
         self.output.append((peer, header + wire.status_agent(status)))
 
     def _open(self, peer: Peer, login: wire.Login, key: str, now: float) -> None:
-        client = ClientInfo(key, login.session_id, self._describe(peer), login.properties.get("uxr_sm") == "1")
+        client = ClientInfo(key, login.session_id, self._describe(peer))
         session = Session(self, client, login, peer, now)
         self._by_key[login.key] = session
         self._by_peer[peer] = session

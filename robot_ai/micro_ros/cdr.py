@@ -6,8 +6,8 @@ import struct
 
 from robot_ai.micro_ros.errors import MessageError
 
-_LITTLE = {size: struct.Struct("<" + code) for size, code in ((2, "H"), (4, "I"), (8, "Q"))}
-_BIG = {size: struct.Struct(">" + code) for size, code in ((2, "H"), (4, "I"), (8, "Q"))}
+_LITTLE = {size: struct.Struct("<" + code) for size, code in ((2, "H"), (4, "I"))}
+_BIG = {size: struct.Struct(">" + code) for size, code in ((2, "H"), (4, "I"))}
 
 
 class CdrReader:
@@ -48,10 +48,6 @@ class CdrReader:
     def u32(self) -> int:
         """An aligned unsigned long."""
         return self._number(4)
-
-    def u64(self) -> int:
-        """An aligned unsigned long long."""
-        return self._number(8)
 
     def octets(self) -> bytes:
         """A sequence of octets."""

@@ -1,4 +1,4 @@
-"""Running an XRCE client over a wire: UDP, a serial port, or a pseudo-terminal whose cable can be pulled."""
+"""Running an XRCE client over a wire: UDP, or a pseudo-terminal whose cable can be pulled."""
 
 from __future__ import annotations
 
@@ -13,10 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, TypeVar
 
-import serial
-
 from robot_ai.micro_ros.client import Event, XrceClient
-from robot_ai.micro_ros.errors import TransportError
 from robot_ai.micro_ros.framing import AGENT_ADDRESS, CLIENT_ADDRESS, Deframer, frame
 
 _POLL = 0.01
@@ -69,22 +66,12 @@ class UdpLink:
 
 
 class SerialLink:
-    """Frames on a file descriptor: an open serial port or pseudo-terminal. `open_port` opens one by name."""
+    """Frames on a file descriptor: an open serial port or pseudo-terminal, which is the link's from now on."""
 
-    def __init__(self, descriptor: int, on_close: Callable[[], None] | None = None) -> None:
+    def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self._on_close = on_close or (lambda: os.close(descriptor))
         self._deframer = Deframer(CLIENT_ADDRESS)
         os.set_blocking(descriptor, False)
-
-    @staticmethod
-    def open_port(device: str, baud_rate: int = 115200) -> SerialLink:
-        """Opens a serial port. Raises TransportError."""
-        try:
-            port = serial.Serial(device, baud_rate, timeout=0, exclusive=True)
-        except (OSError, ValueError) as error:
-            raise TransportError(f"{device} cannot be opened: {error}") from error
-        return SerialLink(port.fileno(), port.close)
 
     def send(self, message: bytes) -> None:
         """Sends one frame; waits while the line is busy, at most a second."""
@@ -107,7 +94,7 @@ class SerialLink:
 
     def close(self) -> None:
         """Closes the line."""
-        self._on_close()
+        os.close(self._descriptor)
 
 
 class PtyLink(SerialLink):

@@ -27,7 +27,7 @@ class AgentSettings:
     time instead. With `probe_period` above 0, living clients are asked for a sign of life that often while they are
     silent, which also measures the round trip.
 
-    With `answer_cancel` a cancelled READ_DATA is answered. The stock agent says nothing, and a micro-ROS client then
+    With `answer_cancel` a canceled READ_DATA is answered. The stock agent says nothing, and a micro-ROS client then
     waits a second for each subscription, service and client that it destroys.
 
     `max_sample` is the largest sample from a client in bytes, `max_backlog` the most samples kept per reader whose

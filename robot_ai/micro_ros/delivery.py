@@ -65,14 +65,13 @@ class ReadTask:
 class Delivery:
     """The samples that wait for one reader, the newest `depth` of them, and the task that takes them."""
 
-    __slots__ = ("_backlog", "overwritten", "paid", "task")
+    __slots__ = ("_backlog", "paid", "task")
 
     def __init__(self, depth: int) -> None:
         self._backlog: deque[bytes] = deque(maxlen=depth)
         self.task: ReadTask | None = None
         self.paid = False
         """Whether the sample at hand has passed the task's rate and waits for the stream only."""
-        self.overwritten = 0
 
     def __len__(self) -> int:
         return len(self._backlog) + (self.task is not None and self.task.held is not None)
@@ -81,7 +80,6 @@ class Delivery:
         """Adds a sample; returns whether an older one had to go for it."""
         full = len(self._backlog) == self._backlog.maxlen
         self._backlog.append(sample)
-        self.overwritten += full
         return full
 
     def cancel(self) -> None:
@@ -90,15 +88,18 @@ class Delivery:
         self.paid = False
         self._backlog.clear()
 
-    def begin(self, task: ReadTask) -> None:
-        """Replaces the task; the sample that the old one had taken is the next one's first."""
-        if self.task is not None and self.task.held is not None:
-            if len(self._backlog) == self._backlog.maxlen:
-                self.overwritten += 1
-            else:
-                self._backlog.appendleft(self.task.held)
+    def begin(self, task: ReadTask) -> bool:
+        """Replaces the task; returns whether a sample had to go for it.
+
+        The sample that the old one had taken is the next one's first, unless newer ones have filled the place.
+        """
+        held = self.task.held if self.task is not None else None
+        full = len(self._backlog) == self._backlog.maxlen
+        if held is not None and not full:
+            self._backlog.appendleft(held)
         self.paid = False
         self.task = task
+        return held is not None and full
 
     def next_sample(self, now: float) -> bytes | None:
         """The sample to send now, or None; a task that is over ends here."""

@@ -5,14 +5,15 @@ Two threads meet here and neither waits for the other.
 - The **network thread** runs the protocol core. It calls the methods of `Middleware`. Each must return at once (well
   below a millisecond): look up, decide, queue; never call an executor, never make a ROS entity, never take a lock
   that is held while one is made. Nothing else that clients send is answered until the method returns.
-- **Any other thread** (an executor's callbacks) calls the methods of `Inbox`. They are thread-safe, never block and
-  never raise for an entity that is gone; the network thread is woken and takes what was put there, in order.
+- **Any other thread** (an executor's callbacks) calls the methods of `Inbox`. They are thread-safe, never wait and
+  never raise for an entity that is gone. What was put there is taken in order: at once and on the thread that brought
+  it while the network thread sleeps, by the network thread otherwise.
 
 Life of an entity: `Middleware.create(spec)` decides on the spot whether the client may have it (`None`) or not
 (`Refusal`, whose status the client gets). Making it comes later, on a thread of the implementation; writes, calls and
 replies for it may come before it is made and belong behind it in the same queue. When making it fails after all,
 `Inbox.entity_failed` says so. `Middleware.delete(handle)` ends it. A handle is never used twice, so whatever arrives
-late for a deleted entity is recognised and dropped.
+late for a deleted entity is recognized and dropped.
 
 Every sample is CDR *with* its four bytes of encapsulation header, in both directions: what `Publisher.publish(bytes)`
 and a raw subscription of rclpy take and give. From the client it is always `00 01 00 00` (XCDR1, little endian).
@@ -45,9 +46,10 @@ class Status(IntEnum):
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a client may not have an entity. `reason` is one sentence for the log; it says what to do.
+    """Why a client may not come in, or not have an entity. `reason` is a sentence for the log; it says what to do.
 
-    DDS_ERROR is what the stock agent says when the middleware refuses, and right for a type that is not installed.
+    For entities DDS_ERROR is what the stock agent says when the middleware refuses, and right for a type that is not
+    installed.
     """
 
     status: Status
@@ -97,14 +99,12 @@ class ClientInfo:
     """One client.
 
     `key` is eight hexadecimal digits, upper case; `link` names the transport and where the client is on it ("udp
-    127.0.0.1:40312", "serial /dev/ttyUSB0 address 1"). With `ignore_own` the client does not want its own samples
-    back (its property `uxr_sm`).
+    127.0.0.1:40312", "serial /dev/ttyUSB0 address 1").
     """
 
     key: str
     session_id: int
     link: str
-    ignore_own: bool = False
 
 
 @dataclass(frozen=True)

@@ -185,7 +185,8 @@ class Traffic:
             if self._settings.answer_cancel:
                 self._answer(stream_id, request.base, Status.OK)
             return True
-        entity.delivery.begin(ReadTask(request, self.now))
+        if entity.delivery.begin(ReadTask(request, self.now)):
+            self._books.dropped[books.DROPPED_OVERWRITTEN] += 1
         self.pump(entity, self.now)
         return True
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from robot_ai.micro_ros import books
 from robot_ai.micro_ros.agent import Agent
 from robot_ai.micro_ros.client import Answer, Sample, XrceClient
 from robot_ai.micro_ros.config import AgentSettings
@@ -18,6 +19,7 @@ from robot_ai.micro_ros.errors import AgentSettingError, EntityXmlError, Message
 from robot_ai.micro_ros.framing import AGENT_ADDRESS, CLIENT_ADDRESS, Deframer, crc16, crc16_python, frame
 from robot_ai.micro_ros.loopback import Loopback
 from robot_ai.micro_ros.middleware import ClientChange, Refusal, Status, TopicSpec
+from robot_ai.micro_ros.streams import WINDOW
 from robot_ai.micro_ros.wire import ObjectKind
 
 TYPE = "std_msgs::msg::dds_::UInt32_"
@@ -154,6 +156,22 @@ def test_samples_wait_for_the_reader_and_the_newest_are_kept():
     assert sum(pair.agent.statistics()[0].dropped.values()) == 15
 
 
+def test_a_sample_that_a_new_reading_finds_no_room_for_is_counted():
+    pair = Pair()
+    pair.make()
+    pair.client.read(0, ObjectKind.DATAREADER, pair.now)
+    pair.exchange()
+    reader = next(h for h, e in pair.agent.entities.items() if e.kind == ObjectKind.DATAREADER)
+    # Sixteen are on their way, one is taken for the reading and waits for room, ten fill what the reader keeps.
+    for _ in range(WINDOW + 1 + 10):
+        pair.agent.deliver(reader, b"\0\1\0\0" + bytes(4), pair.now)
+    assert not pair.agent.statistics()[0].dropped
+    pair.client.read(0, ObjectKind.DATAREADER, pair.now)
+    for message in pair.client.output:
+        pair.agent.receive("peer", message, pair.now)
+    assert pair.agent.statistics()[0].dropped == {books.DROPPED_OVERWRITTEN: 1}
+
+
 def test_a_dead_client_is_probed_then_removed():
     pair = Pair(AgentSettings(liveliness=30, remove_after=60))
     pair.make()
@@ -192,6 +210,7 @@ def test_limits_on_clients_entities_and_samples(caplog):
     other.login(pair.now)
     pair.agent.receive("other", other.output[0], pair.now)
     assert [e.status for _, m in pair.agent.output for e in other.receive(m, pair.now)] == [Status.RESOURCES]
+    assert "raise max_clients" in caplog.text
     pair.agent.output.clear()
     pair.client.write(0, bytes(4000), pair.now)
     pair.client.write(0, bytes(2000), pair.now)
@@ -204,6 +223,28 @@ def login_of(key: int) -> bytes:
     client = XrceClient(struct.pack(">I", key))
     client.login(0.0)
     return client.output[0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "change", "status", "reason"),
+    [
+        (AgentSettings(), {8: b"DDS!"}, Status.INVALID_DATA, "expected b'XRCE'"),
+        (AgentSettings(), {12: b"\x02\x05"}, Status.INCOMPATIBLE, "it speaks version 2.5; expected 1.x"),
+        (AgentSettings(), {16: bytes(4)}, Status.INVALID_DATA, "a key that is not zero"),
+        (AgentSettings(), {22: b"\x08\0"}, Status.INVALID_DATA, "messages of 8 bytes"),
+        (AgentSettings(allowed_keys=frozenset({"0A0B0C0D"})), {}, Status.DENIED, "is not in allowed_keys"),
+    ],
+)
+def test_a_client_that_may_not_come_in_is_told_and_the_log_says_why(settings, change, status, reason, caplog):
+    agent = Agent(Loopback(), settings)
+    login = bytearray(login_of(1))
+    for position, value in change.items():
+        login[position : position + len(value)] = value
+    agent.receive("peer", bytes(login), 0.0)
+    ((_, answer),) = agent.output
+    # The header, the submessage's header, and then the status.
+    assert answer[8] == status
+    assert reason in caplog.text
 
 
 def ping_of() -> bytes:

@@ -34,7 +34,7 @@ DIFFERENT = {
     "frag_a2c_too_big": "stream 80",
     # When the agent asks for a sign of life depends on the phase of its 200 ms clock.
     "hard_liveliness_ok": "stream 00",
-    # The real agent sends two samples under the request that cancelled their reading, and forgets the others.
+    # The real agent sends two samples under the request that canceled their reading, and forgets the others.
     "delivery_control": "stream 00",
 }
 

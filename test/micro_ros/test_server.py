@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import resource
 import socket
 import struct
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from robot_ai.micro_ros.errors import TransportError
 from robot_ai.micro_ros.loopback import Loopback
 from robot_ai.micro_ros.middleware import ClientChange
 from robot_ai.micro_ros.server import AgentServer
+from robot_ai.micro_ros.transports.serial_port import advise
 from robot_ai.micro_ros.wire import ObjectKind
 
 TYPE = "std_msgs::msg::dds_::UInt32_"
@@ -122,7 +125,7 @@ def test_services_between_two_clients():
         ]
 
 
-def test_a_cancelled_reading_is_answered_at_once():
+def test_a_canceled_reading_is_answered_at_once():
     with (
         served(UdpSettings(port=0)) as (server, _),
         ClientRunner(XrceClient(KEY), UdpLink(port=server.ports()[0])) as runner,
@@ -222,4 +225,49 @@ def test_a_device_that_is_no_serial_port_is_said_not_raised(tmp_path: Path):
     file = tmp_path / "file"
     file.write_text("no port")
     with served(SerialSettings(str(file))) as (server, _):
-        assert "cannot be opened" in server.statistics().transports[0].state
+        assert "expected a serial port" in server.statistics().transports[0].state
+
+
+def test_a_port_that_cannot_be_had_is_said_with_what_to_do(tmp_path: Path):
+    port = tmp_path / "by-id"
+    with served(SerialSettings(str(port))) as (server, _):
+        assert "is it plugged in? `ls /dev/serial/by-id`" in server.statistics().transports[0].state
+        with closing(PtyLink(port)):
+            eventually(lambda: server.statistics().transports[0].open)
+            with served(SerialSettings(str(port))) as (second, _):
+                assert f"`fuser -v {port}`" in second.statistics().transports[0].state
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"), [(errno.EACCES, "group dialout"), (errno.EPERM, "group dialout"), (errno.EIO, "")]
+)
+def test_what_to_do_about_a_port(number: int, advice: str):
+    assert advice in advise(OSError(number, "no"), "/dev/ttyUSB0")
+
+
+@contextmanager
+def no_more_files() -> Iterator[None]:
+    """Within this block the process can open no file or socket."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_connection_that_cannot_be_accepted_waits_and_does_not_keep_the_agent_busy():
+    with served(TcpSettings(port=0)) as (server, _), socket.socket() as late:
+        with no_more_files():
+            late.connect(("127.0.0.1", server.ports()[0]))
+            eventually(lambda: server.statistics().transports[0].rejected)
+            ((cause, count),) = server.statistics().transports[0].rejected.items()
+        assert cause == "connections that could not be accepted" and count < 10
+        late.settimeout(5)
+        client = XrceClient(KEY)
+        client.login(0.0)
+        (message,) = client.output
+        late.sendall(len(message).to_bytes(2, "little") + message)
+        length = int.from_bytes(late.recv(2, socket.MSG_WAITALL), "little")
+        client.receive(late.recv(length, socket.MSG_WAITALL), 0.0)
+        assert client.connected

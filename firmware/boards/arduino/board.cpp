@@ -1,5 +1,5 @@
 // PlatformIO with the Arduino framework and micro_ros_platformio; the project's platformio.ini chooses the transport. For
-// the ESP32; another board needs a timer and a lock in board_start_control, board_lock and board_unlock.
+// the ESP32: a board whose Arduino is not on FreeRTOS needs something of its own in place of boards/freertos/control.c.
 #include <Arduino.h>
 #include <micro_ros_platformio.h>
 
@@ -19,23 +19,11 @@ constexpr float kFullSpeed = 0.8f;            // m/s at a duty of 100 %
 constexpr float kMetersPerTick = 0.00021f;    // wheel of 65 mm, 970 ticks a turn
 constexpr float kVoltsPerCount = 0.00403f;    // 12 bits of 3.3 V behind a divider of 1:5
 volatile int32_t ticks[2];
-void (*control_step)();
-uint32_t control_period;
 
 template <int side>
 void onTick()
 {
   ticks[side] += digitalRead(kEncoderB[side]) ? 1 : -1;
-}
-
-SemaphoreHandle_t mutex;
-
-void controlTask(void *)
-{
-  for (;;) {
-    control_step();
-    vTaskDelay(pdMS_TO_TICKS(control_period));
-  }
 }
 }  // namespace
 
@@ -55,39 +43,11 @@ void board_init(void)
   pinMode(kLed, OUTPUT);
   pinMode(kRelay, OUTPUT);
   pinMode(kServo, OUTPUT);
-  mutex = xSemaphoreCreateMutex();
 }
 
 uint32_t board_millis(void)
 {
   return millis();
-}
-
-void board_sleep_ms(uint32_t milliseconds)
-{
-  delay(milliseconds);
-}
-
-bool board_running(void)
-{
-  return true;
-}
-
-void board_start_control(void (*step)(void), uint32_t period_ms)
-{
-  control_step = step;
-  control_period = period_ms;
-  xTaskCreate(controlTask, "control", 4096, nullptr, configMAX_PRIORITIES - 2, nullptr);
-}
-
-void board_lock(void)
-{
-  xSemaphoreTake(mutex, portMAX_DELAY);
-}
-
-void board_unlock(void)
-{
-  xSemaphoreGive(mutex);
 }
 
 void board_set_wheels(float left, float right)

@@ -6,9 +6,6 @@
 #include <esp_adc/adc_oneshot.h>
 #include <esp_log.h>
 #include <esp_timer.h>
-#include <freertos/FreeRTOS.h>
-#include <freertos/semphr.h>
-#include <freertos/task.h>
 #include <math.h>
 #include <sdkconfig.h>
 #include <stdatomic.h>
@@ -26,7 +23,6 @@
 #define SERVO_FULL_ANGLE 0.7854f
 #define ADC_FULL_VOLTS 3.3f
 #define ADC_FULL_COUNTS 4095
-#define CONTROL_STACK 4096
 
 static const gpio_num_t MOTOR_PWM[2] = {CONFIG_MCU_PIN_LEFT_PWM, CONFIG_MCU_PIN_RIGHT_PWM};
 static const gpio_num_t MOTOR_DIRECTION[2] = {CONFIG_MCU_PIN_LEFT_DIRECTION, CONFIG_MCU_PIN_RIGHT_DIRECTION};
@@ -36,9 +32,6 @@ static const ledc_channel_t MOTOR_CHANNEL[2] = {LEDC_CHANNEL_0, LEDC_CHANNEL_1};
 static const ledc_channel_t SERVO_CHANNEL = LEDC_CHANNEL_2;
 
 static atomic_int ticks[2];
-static void (*control_step)(void);
-static uint32_t control_period;
-static SemaphoreHandle_t mutex;
 static adc_oneshot_unit_handle_t battery_unit;
 static adc_channel_t battery_channel;
 
@@ -46,16 +39,6 @@ static void on_tick(void *argument)
 {
   int side = (int)(intptr_t)argument;
   atomic_fetch_add(&ticks[side], gpio_get_level(ENCODER_B[side]) ? 1 : -1);
-}
-
-static void control_task(void *unused)
-{
-  (void)unused;
-  TickType_t woken = xTaskGetTickCount();
-  for (;;) {
-    control_step();
-    vTaskDelayUntil(&woken, pdMS_TO_TICKS(control_period));
-  }
 }
 
 static void make_output(gpio_num_t pin)
@@ -106,7 +89,6 @@ static void make_battery(void)
 
 void board_init(void)
 {
-  mutex = xSemaphoreCreateMutex();
   make_pwm(LEDC_TIMER_0, MOTOR_BITS, MOTOR_HZ);
   make_pwm(LEDC_TIMER_1, SERVO_BITS, SERVO_HZ);
   ESP_ERROR_CHECK(gpio_install_isr_service(0));
@@ -127,34 +109,6 @@ void board_init(void)
 uint32_t board_millis(void)
 {
   return (uint32_t)(esp_timer_get_time() / 1000);
-}
-
-void board_sleep_ms(uint32_t milliseconds)
-{
-  TickType_t count = pdMS_TO_TICKS(milliseconds);
-  vTaskDelay(count > 0 ? count : 1);
-}
-
-bool board_running(void)
-{
-  return true;
-}
-
-void board_start_control(void (*step)(void), uint32_t period_ms)
-{
-  control_step = step;
-  control_period = period_ms;
-  xTaskCreate(control_task, "control", CONTROL_STACK, NULL, configMAX_PRIORITIES - 2, NULL);
-}
-
-void board_lock(void)
-{
-  xSemaphoreTake(mutex, portMAX_DELAY);
-}
-
-void board_unlock(void)
-{
-  xSemaphoreGive(mutex);
 }
 
 void board_set_wheels(float left, float right)
@@ -202,6 +156,6 @@ void board_set_servo(float angle)
 
 void board_say(const char *text)
 {
-  /* Over a serial cable sdkconfig.serial has no console: this is silent there. */
+  /* Never on the agent's UART: sdkconfig.serial takes the console off it. */
   ESP_LOGI("robot_mcu", "%s", text);
 }

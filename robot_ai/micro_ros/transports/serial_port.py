@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import selectors
+import termios
 from collections import Counter
 from collections.abc import Hashable
 from typing import cast
@@ -15,10 +17,26 @@ from robot_ai.micro_ros.framing import AGENT_ADDRESS, Deframer, frame
 from robot_ai.micro_ros.notices import LOGGER
 from robot_ai.micro_ros.transports.base import Received, Transport
 
-_READ_SIZE = 1 << 14
+# The kernel holds no more of a line.
+_READ_SIZE = 1 << 12
 _MOST_UNSENT = 1 << 16
 _FIRST_RETRY = 0.1
 _LONGEST_RETRY = 2.0
+
+
+def advise(error: Exception, device: str) -> str:
+    """What to do about a port that cannot be opened, to go behind the error; empty where nobody knows."""
+    number = getattr(error, "errno", None)
+    if number in (errno.EACCES, errno.EPERM):
+        return "; your user must be in the group dialout: `sudo usermod -aG dialout $USER`, and log in again"
+    if number == errno.ENOENT:
+        return "; is it plugged in? `ls /dev/serial/by-id` shows what is"
+    if number in (errno.EAGAIN, errno.EBUSY):
+        return f"; another program has it: `fuser -v {device}` names it"
+    # As it is, or within what pyserial made of it.
+    if isinstance(error, termios.error) or isinstance(error.__context__, termios.error):
+        return "; expected a serial port, such as one below /dev/serial/by-id"
+    return ""
 
 
 class SerialTransport(Transport):
@@ -55,7 +73,7 @@ class SerialTransport(Transport):
             port.reset_output_buffer()
         # Besides what pyserial names, termios.error comes through from a device that is no terminal.
         except Exception as error:  # noqa: BLE001
-            return self._fail(f"cannot be opened: {error}", now)
+            return self._fail(f"cannot be opened: {error}{advise(error, self._settings.device)}", now)
         LOGGER.info("%s is open", self.name)
         self._port = port
         self._descriptor = port.fileno()
@@ -110,7 +128,9 @@ class SerialTransport(Transport):
             return
         self.loop.unregister(self._descriptor)
         self._descriptor = -1
-        self._unsent.clear()
+        if self._unsent:
+            self.rejected["bytes for a line that was lost"] += len(self._unsent)
+            self._unsent.clear()
         self._waits_for_room = False
         self._deframer.reset()
         try:

@@ -15,6 +15,7 @@ from robot_ai.micro_ros.transports.base import AllowedNetworks, Received, Transp
 _READ_SIZE = 1 << 16
 _MOST_UNSENT = 1 << 18
 _LENGTH_SIZE = 2
+_REST = 1.0
 
 
 class _Connection:
@@ -35,6 +36,9 @@ class TcpTransport(Transport):
         self._settings = settings
         self._allowed = AllowedNetworks(settings.allowed_networks)
         self._listener: socket.socket | None = None
+        # When it listens again after a connection that could not be accepted: asking at once would ask without end.
+        self._rests_until: float | None = None
+        self._now = 0.0
         self._connections: dict[Hashable, _Connection] = {}
         self.name = f"tcp {show_address(settings.host, settings.port)}"
 
@@ -54,10 +58,19 @@ class TcpTransport(Transport):
         self.name = f"tcp {show_address(self._settings.host, self.port)}"
         self.watch(self._listener, self._accept)
 
+    def poll(self, now: float) -> float | None:
+        """Listens again when the rest is over."""
+        self._now = now
+        if self._rests_until is not None and now >= self._rests_until and self._listener is not None:
+            self._rests_until = None
+            self.watch(self._listener, self._accept)
+        return self._rests_until
+
     def send(self, address: Hashable, message: bytes) -> None:
         """Sends a message; one that finds too much unsent is lost, as a datagram would be."""
         connection = self._connections.get(address)
         if connection is None:
+            self.rejected["messages for a connection that has ended"] += 1
             return
         if len(connection.unsent) > _MOST_UNSENT:
             self.rejected["messages that a slow connection did not take"] += 1
@@ -74,27 +87,41 @@ class TcpTransport(Transport):
         for connection in list(self._connections.values()):
             self._drop(connection)
         if self._listener is not None:
-            self.loop.unregister(self._listener)
+            if self._rests_until is None:
+                self.loop.unregister(self._listener)
             self._listener.close()
             self._listener = None
 
     def _accept(self, _events: int) -> Received:
         assert self._listener is not None, "a closed listener is not registered"
-        with contextlib.suppress(OSError):
+        try:
             accepted, address = self._listener.accept()
-            if not self._allowed.admit(address[0]):
-                self.rejected["senders not allowed"] += 1
-                accepted.close()
-            elif len(self._connections) >= self._settings.max_connections:
-                self.rejected["connections above max_connections"] += 1
-                accepted.close()
-            else:
-                accepted.setblocking(False)
-                accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                connection = _Connection(accepted, address)
-                self._connections[address] = connection
-                self.watch(accepted, lambda events: self._ready(connection, events))
+        except BlockingIOError:
+            return []
+        except OSError:
+            # Too many open files, most likely.
+            self.rejected["connections that could not be accepted"] += 1
+            self.loop.unregister(self._listener)
+            self._rests_until = self._now + _REST
+            return []
+        if not self._allowed.admit(address[0]):
+            self.rejected["senders not allowed"] += 1
+            accepted.close()
+        elif len(self._connections) >= self._settings.max_connections:
+            self.rejected["connections above max_connections"] += 1
+            accepted.close()
+        else:
+            self._welcome(accepted, address)
         return []
+
+    def _welcome(self, accepted: socket.socket, address: tuple[str, int]) -> None:
+        accepted.setblocking(False)
+        # A client may have gone already; that is noticed when it is read.
+        with contextlib.suppress(OSError):
+            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection = _Connection(accepted, address)
+        self._connections[address] = connection
+        self.watch(accepted, lambda events: self._ready(connection, events))
 
     def _ready(self, connection: _Connection, events: int) -> Received:
         if events & selectors.EVENT_WRITE:

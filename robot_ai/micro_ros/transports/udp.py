@@ -12,7 +12,7 @@ from robot_ai.micro_ros.transports.base import AllowedNetworks, Received, Transp
 
 _LARGEST = 0xFFFF
 _AT_ONCE = 128
-# Room for bursts: fifty clients that speak at the same moment, and a flood until it is recognised.
+# Room for bursts: fifty clients that speak at the same moment, and a flood until it is recognized.
 _RECEIVE_BUFFER = 4 << 20
 
 

@@ -48,11 +48,10 @@ class RosAgent:
         faults = []
         for client in statistics.clients:
             key, link = client.client.key, client.client.link
-            if mcu_node and mcu_node not in self._middleware.node_names(key):
+            # The statistics may still show a client that has been removed.
+            if key not in self._silent or (mcu_node and mcu_node not in self._middleware.node_names(key)):
                 continue
             broken = [name for name in closed if link == name or link.startswith(f"{name} ")]
-            if key not in self._silent:
-                continue
             if broken:
                 faults.append(f"{broken[0]} is closed")
             elif self._silent[key]:
@@ -71,8 +70,9 @@ class RosAgent:
         return [agent, *self._client_statuses(prefix, statistics)]
 
     def close(self) -> None:
-        """Lets all clients go and ends the threads."""
-        self._server.stop()
+        """Lets all clients go and ends the threads; one that does not end is said."""
+        if not self._server.stop():
+            LOGGER.error("the agent's network thread does not end: its ports stay taken until this process ends")
         self._end()
 
     def _end(self) -> None:

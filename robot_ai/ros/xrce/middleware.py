@@ -29,7 +29,7 @@ from robot_ai.micro_ros.middleware import (
 from robot_ai.ros.xrce.domains import Domain
 from robot_ai.ros.xrce.entities import Entity, Reader, Replier, Requester, Writer
 from robot_ai.ros.xrce.errors import DomainRefusedError
-from robot_ai.ros.xrce.names import message_type, node_name, service_name, service_type, topic_name
+from robot_ai.ros.xrce.names import TopicName, TypeName, message_type, node_name, service_name, service_type, topic_name
 from robot_ai.ros.xrce.types import load, require_installed
 
 # How often requests look for their service while any of them waits, in seconds.
@@ -132,6 +132,8 @@ class RosMiddleware:
         """Takes all clients off the graph and ends the threads; the agent must have stopped."""
         self._work.put(None)
         self._worker.join(_JOIN)
+        if self._worker.is_alive():
+            self._logger.error("the clients' nodes do not end: they stay on the graph until this process ends")
 
     def _accept(self, spec: EntitySpec) -> None:
         """Checks an entity and puts it to work.
@@ -201,7 +203,7 @@ class RosMiddleware:
             self._nodes[spec.handle] = (domain, domain.create_node(name, namespace))
         # rclpy and the middleware may refuse for reasons of their own (no sockets left, a domain out of range).
         except Exception as error:  # noqa: BLE001
-            self._fail(spec.handle, f"node {name}: {error}")
+            self._fail(spec.handle, f"node {name} ({type(error).__name__}: {error})")
 
     def _domain(self, asked: int | None) -> Domain:
         number = asked if asked is not None and (asked or self._follow_domains) else self._own_domain
@@ -213,19 +215,20 @@ class RosMiddleware:
             )
         return self._domains[number]
 
-    def _make(self, participant: Handle, handle: Handle, entity: Any, type_name: Any, place: Any) -> None:
+    def _make(
+        self, participant: Handle, handle: Handle, entity: Any, type_name: TypeName, place: TopicName | str
+    ) -> None:
         if participant not in self._nodes:
-            self._fail(handle, "its node could not be made")
+            self._fail(handle, f"{_name(place)}, nor the node it belongs to")
             return
         try:
             entity.make(self._nodes[participant][1], load(type_name), place)
         except Exception as error:  # noqa: BLE001 - as for nodes
-            self._fail(handle, f"{type_name}: {error}")
+            self._fail(handle, f"{_name(place)} of type {type_name} ({type(error).__name__}: {error})")
 
     def _fail(self, handle: Handle, reason: str) -> None:
         assert self._inbox is not None
-        self._logger.error(f"cannot make what a client asked for: {reason}")
-        self._inbox.entity_failed(handle, reason)
+        self._inbox.entity_failed(handle, f"ROS could not make {reason}. Reset the MCU once the cause is mended")
 
     def _destroy(self, entity: Entity, participant: Handle) -> None:
         if isinstance(entity, Requester):
@@ -243,6 +246,10 @@ class RosMiddleware:
             self._destroy_node(handle)
         for domain in self._domains.values():
             domain.close()
+
+
+def _name(place: TopicName | str) -> str:
+    return place.name if isinstance(place, TopicName) else place
 
 
 def _check_domain(domain_id: int | None) -> None:

@@ -107,7 +107,8 @@ def test_answers_do_not_wait_for_an_entity_being_made(tmp_path: Path, monkeypatc
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
     lines = [tmp_path / "steady", tmp_path / "slow"]
     ports = f"[{', '.join(map(str, lines))}]"
-    with node_and_peer("micro_ros_bridge", ["-p", f"serial_ports:={ports}"], tmp_path / "log") as (_, peer):
+    values = ["-p", "udp_port:=0", "-p", f"serial_ports:={ports}"]
+    with node_and_peer("micro_ros_bridge", values, tmp_path / "log") as (_, peer):
         peer.wait(lambda: peer.state("/micro_ros_bridge") == "active")
         with mcu(PtyLink(lines[0]), "steady", 1) as steady, mcu(PtyLink(lines[1]), "slow", 2) as slow:
             steady.advertise("steady", "std_msgs/UInt32", RELIABLE)
