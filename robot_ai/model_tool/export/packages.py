@@ -42,7 +42,7 @@ def needed(item: Format, family: str, has_int8: bool = False) -> tuple[str, ...]
 
 
 def check_installed(item: Format, key: str, family: str, has_int8: bool = False) -> None:
-    """Raises ConverterMissingError, which names all that is missing, unless a format can be made from artifact `key`."""
+    """Raises ConverterMissingError, which names all that is missing, if a format cannot be made from artifact `key`."""
     missing = [name for name in needed(item, family, has_int8) if not is_importable(name)]
     if missing:
         listed = ", ".join(f"'{name}'" for name in missing)
