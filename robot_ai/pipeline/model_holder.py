@@ -9,10 +9,6 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from robot_ai.pipeline.background import model_threads
 
-# Seconds from a switch until the old model is closed. Both hold the interpreter for a while, for TensorFlow's garbage
-# some 40 ms: one after the other, they delay two frames a little instead of one frame by both.
-REST = 0.3
-
 
 class ServedModel(Protocol):
     """A detector that is loaded and warm. Used from one thread at a time."""
@@ -73,7 +69,7 @@ class ModelHolder(Generic[Served]):
                     self._started = None
                 finished = detector is not self._current and not self._passes[id(detector)]
             if finished:
-                _retire(detector)
+                model_threads.start(detector.close)  # which can take longer than a frame
 
     def busy_for(self, now: float) -> float:
         """Seconds since the pass under way began; 0 when there is none."""
@@ -91,7 +87,7 @@ class ModelHolder(Generic[Served]):
             old, self._current, self._settings = self._current, detector, settings
             idle = not self._passes[id(old)]
         if idle:
-            _retire(old)
+            model_threads.start(old.close)
 
     def close(self) -> None:
         """Frees the current detector unless a pass of it is still under way."""
@@ -99,13 +95,3 @@ class ModelHolder(Generic[Served]):
             idle = not self._passes[id(self._current)]
         if idle:
             self._current.close()
-
-
-def _retire(detector: ServedModel) -> None:
-    """Closes a detector beside the frames, a little later."""
-
-    def close() -> None:
-        time.sleep(REST)
-        detector.close()
-
-    model_threads.start(close)
