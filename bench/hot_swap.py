@@ -30,12 +30,14 @@ from rclpy.parameter import Parameter
 from vision_msgs.msg import Detection2DArray
 
 from bench.harness import Listener, Namespaced, OtherLoad, Run, detector, resident_process
-from bench.report import machine, percentile, replace_measured, table
+from bench.report import machine, percentile, replace_measured, slope, table
 from robot_ai.cli.processes import ProcessGroup
 from robot_ai.ros.environment import image_transport_environment
 
 BACKENDS = ("tensorflow", "litert", "onnx", "pytorch")
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "backends.md"
+ROUNDS_SHOWN = 8
+WARM_UP = 0.3  # the share of the rounds after which every framework has its pools and caches
 QUIET = 5.0  # seconds without a swap, for comparison
 SETTLE = 1.0
 
@@ -199,12 +201,24 @@ def report(run: Run, swaps: Swaps) -> str:
     ]
     header = ["", "Median gap (ms)", "p99", "Worst", "Forward p95 (ms)", "Swap (s, median)", "Longest wait for another "
               "service (ms)"]  # fmt: skip
-    sizes = [[*(round(size) for size in swaps.sizes)]]
-    rounds = ["MiB before", *(f"round {number}" for number in range(1, len(swaps.sizes)))]
     parts = [table(list(frames), [list(frames.values())]), table(header, times)]
     worst = ["Worst gap (ms)", "first load", "second after it", "later loads", "second after them"]
-    parts += [table(worst, worst_by_backend(run.arrivals, swaps)), table(rounds, sizes), *swaps.refused]
+    parts += [table(worst, worst_by_backend(run.arrivals, swaps)), memory(swaps.sizes), *swaps.refused]
     return "\n\n".join(parts)
+
+
+def memory(sizes: Sequence[float]) -> str:
+    """The node's resident memory: some rounds of all, and how it grew from swap to swap after the first of them."""
+    last = len(sizes) - 1
+    shown = sorted({0, min(1, last), *(round(last * part / ROUNDS_SHOWN) for part in range(1, ROUNDS_SHOWN + 1))})
+    warm = [number for number in range(1, last + 1) if number >= WARM_UP * last]
+    header = ["MiB before", *(f"round {number}" for number in shown[1:])]
+    row: list[object] = [round(sizes[number]) for number in shown]
+    if len(warm) > 1:
+        header += [f"largest less smallest from round {warm[0]} on", "KiB per swap"]
+        grown = [sizes[number] for number in warm]
+        row += [round(max(grown) - min(grown)), slope([number * len(BACKENDS) for number in warm], grown) * 1024]
+    return table(header, [row])
 
 
 def main() -> int:

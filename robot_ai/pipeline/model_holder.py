@@ -7,6 +7,8 @@ import time
 from collections import Counter
 from typing import Any, Generic, Protocol, TypeVar
 
+from robot_ai.pipeline.background import model_threads
+
 
 class ServedModel(Protocol):
     """A detector that is loaded and warm. Used from one thread at a time."""
@@ -67,7 +69,7 @@ class ModelHolder(Generic[Served]):
                     self._started = None
                 finished = detector is not self._current and not self._passes[id(detector)]
             if finished:
-                _close(detector)
+                model_threads.start(detector.close)  # which can take longer than a frame
 
     def busy_for(self, now: float) -> float:
         """Seconds since the pass under way began; 0 when there is none."""
@@ -85,7 +87,7 @@ class ModelHolder(Generic[Served]):
             old, self._current, self._settings = self._current, detector, settings
             idle = not self._passes[id(old)]
         if idle:
-            _close(old)
+            model_threads.start(old.close)
 
     def close(self) -> None:
         """Frees the current detector unless a pass of it is still under way."""
@@ -93,8 +95,3 @@ class ModelHolder(Generic[Served]):
             idle = not self._passes[id(self._current)]
         if idle:
             self._current.close()
-
-
-def _close(detector: ServedModel) -> None:
-    """Frees a detector beside the frames: that can take longer than one of them."""
-    threading.Thread(target=detector.close, name="close_model", daemon=True).start()

@@ -11,6 +11,7 @@ from typing import Generic
 
 from robot_ai.backends.loading import BackendChoice
 from robot_ai.errors import RobotAIError
+from robot_ai.pipeline.background import model_threads
 from robot_ai.pipeline.model_holder import Served
 
 
@@ -25,7 +26,7 @@ class Loaded(Generic[Served]):
 
 
 class Swapper(Generic[Served]):
-    """Loads models in threads of their own; only the newest request counts, an older one's model is closed again.
+    """Loads models beside the frames; only the newest request counts, an older one's model is closed again.
 
     Nothing here waits: whoever asks comes back for the result. A load that hangs holds up no later one. Thread-safe.
     """
@@ -47,7 +48,7 @@ class Swapper(Generic[Served]):
         """Begins to load and returns a ticket; whatever was asked for before is superseded."""
         ticket = next(self._tickets)
         self._replace((ticket, choice))
-        threading.Thread(target=self._run, args=(ticket, choice), name="load_model", daemon=True).start()
+        model_threads.start(lambda: self._run(ticket, choice))
         return ticket
 
     def cancel(self) -> None:

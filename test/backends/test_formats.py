@@ -203,15 +203,17 @@ def test_the_memory_format_changes_no_result(write: Write, key: str, *, channels
     backend.close()
 
 
-def test_torch_compile_is_an_option(write: Write) -> None:
+@pytest.mark.parametrize("key", ["pytorch", "pytorch/pt2"])
+def test_torch_compile_is_an_option(write: Write, key: str) -> None:
     """What it compiles with must be there; without it the error says what to install."""
     try:
-        _, backend = load(write("pytorch"), "pytorch", options=("compile=true",))
+        card, backend = load(write(key), key, options=("compile=true",))
     except ArtifactLoadError as error:
         assert re.search(r"torch\.compile failed.*Install a C\+\+ compiler", str(error), re.DOTALL)
         assert shutil.which("g++") is None or not has_python_headers(), error
         return
-    np.testing.assert_allclose(backend.infer({"image": images(2)})["boxes"], expected(images(2))["boxes"], atol=1e-4)
+    outputs = backend.infer({"image": images(2, card.input_for("pytorch").layout)})
+    np.testing.assert_allclose(outputs["boxes"], expected(images(2))["boxes"], atol=1e-4)
     backend.close()
 
 

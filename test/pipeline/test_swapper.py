@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from robot_ai.backends.loading import BackendChoice
+from robot_ai.pipeline.background import model_threads
 from robot_ai.pipeline.image_detector import DetectionSettings, ImageDetector
 from robot_ai.pipeline.model_holder import ModelHolder
 from robot_ai.pipeline.swapper import Loaded, Swapper
@@ -83,6 +84,25 @@ def test_the_last_request_wins_and_the_others_models_are_closed(stub_card):
     wait_for(lambda: len(watched.closed) == 2)
     assert loaded.detector not in watched.closed
     assert swapper.take() is None
+
+
+def test_loads_and_closings_share_a_thread(stub_card):
+    """Each new one would take a heap of glibc's, which keeps what the largest model left free in it."""
+    threads: list[int] = []
+
+    def load(choice: BackendChoice) -> ImageDetector:
+        threads.append(threading.get_ident())
+        return ImageDetector.load(choice)
+
+    def idle() -> bool:
+        return len(model_threads._idle) == model_threads._count
+
+    swapper, holder = Swapper(load), ModelHolder(ImageDetector.load(choice(stub_card())))
+    for delay in (0.01, 0.02, 0.03):
+        wait_for(idle)
+        swapper.start(choice(stub_card(), delay=delay))
+        holder.switch(wait_for(swapper.take).detector)
+    assert len(threads) == 3 and len(set(threads)) == 1
 
 
 def test_a_cancelled_model_is_closed(stub_card):

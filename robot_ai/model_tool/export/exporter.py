@@ -20,7 +20,8 @@ from robot_ai.model_tool.card_edit import set_artifact, set_golden
 from robot_ai.model_tool.export import micro, onnx_formats, tensorflow_formats, tfjs, torch_formats
 from robot_ai.model_tool.export.errors import ExportDamagedError, OutputError
 from robot_ai.model_tool.export.formats import FORMATS, Format
-from robot_ai.model_tool.export.workshop import Workshop, choose_source, converted
+from robot_ai.model_tool.export.packages import check_installed
+from robot_ai.model_tool.export.workshop import FAMILIES, Workshop, choose_source, converted
 from robot_ai.model_tool.samples import representative
 from robot_ai.models.artifacts import backend_of, checksum
 from robot_ai.models.card import CARD_FILE, ModelCard
@@ -65,6 +66,10 @@ def export_model(request: ExportRequest, say: Say) -> Path:
     # Before anything is made: a format that cannot be reached must not cost the minutes of the others, and what is made
     # is nobody's source.
     sources = {item.name: _source_of(card, item, request.source) for item in request.formats}
+    int8 = {item.key for item in request.formats} | card.artifacts.keys()
+    for item in request.formats:
+        key = sources[item.name]
+        check_installed(item, key, FAMILIES[backend_of(key)], FORMATS["tflite-int8"].key in int8)
     if card.golden is None:
         first = sources[request.formats[0].name]
         say(f"golden sample, from {first}")
@@ -217,7 +222,9 @@ def _make_micro(shop: Workshop, request: ExportRequest, path: Path, say: Say) ->
             content = file.read_bytes()
         finally:
             _remove(file)
-    result = micro.write(content, card.name, path, lambda line: say(f"      {line}"))
+    result = converted(
+        "TensorFlow Lite Micro", lambda: micro.write(content, card.name, path, lambda line: say(f"      {line}"))
+    )
     return {"precision": "int8", "options": {"arena_bytes": result.arena_bytes, "operations": list(result.operations)}}
 
 

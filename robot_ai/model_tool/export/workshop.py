@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import io
 import logging
 import warnings
@@ -13,9 +12,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
+from robot_ai.backends.errors import MissingFrameworkError
+from robot_ai.backends.support import is_importable
 from robot_ai.model_tool.export import onnx_formats, tensorflow_formats, torch_formats
 from robot_ai.model_tool.export.errors import ConverterError, ConverterMissingError, NoRouteError
 from robot_ai.model_tool.export.formats import FORMATS
+from robot_ai.model_tool.export.packages import INSTALL
 from robot_ai.models.artifacts import backend_of
 from robot_ai.models.card import ModelCard
 from robot_ai.models.specs import ModelInput
@@ -98,7 +100,8 @@ def choose_source(card: ModelCard, family: str, wanted: str | None, exclude: str
 
     `exclude` is the format's own artifact, from which it is made again only when there is no other.
 
-    Raises NoArtifactError for a `wanted` that the card has not, NoRouteError when nothing fits.
+    Raises NoArtifactError for a `wanted` that the card has not, NoRouteError when nothing fits, ConverterMissingError
+    when what would fit needs a framework that is not installed.
     """
     if wanted is not None:
         keys = [key for key in card.artifacts if key == wanted or backend_of(key) == wanted]
@@ -107,24 +110,26 @@ def choose_source(card: ModelCard, family: str, wanted: str | None, exclude: str
         if backend_of(wanted) not in FAMILIES:
             raise NoRouteError(f"no converter reads artifacts of '{wanted}'; expected one of {', '.join(FAMILIES)}")
         return wanted
-    usable = [
+    readable = [
         key
         for near in PREFERENCE[family]
         for key, artifact in card.artifacts.items()
-        if FAMILIES.get(backend_of(key)) == near and artifact.precision != "int8" and _is_installed(_MODULES[near])
+        if FAMILIES.get(backend_of(key)) == near and artifact.precision != "int8"
     ]
+    usable = [key for key in readable if is_importable(_MODULES[FAMILIES[backend_of(key)]])]
     # TorchScript last: only the older exporters take it. The sort is stable.
     usable.sort(key=lambda key: (key == exclude, key == FORMATS["torchscript"].key))
     if usable:
         return usable[0]
+    if readable:
+        raise ConverterMissingError(
+            f"{card.name} can be converted from {', '.join(readable)}, but no framework of these is installed. "
+            f"Install them and the converters with: {INSTALL}"
+        )
     raise NoRouteError(
-        f"{card.name} has artifacts for {', '.join(sorted(card.artifacts))}, of which none can be converted here; "
-        "expected an unquantized one of pytorch, tensorflow, onnx or litert whose framework is installed"
+        f"{card.name} has artifacts for {', '.join(sorted(card.artifacts))}, of which none can be converted; expected "
+        "an unquantized one of pytorch, tensorflow, onnx, openvino or litert"
     )
-
-
-def _is_installed(module: str) -> bool:
-    return importlib.util.find_spec(module) is not None
 
 
 def converted(name: str, convert: Callable[[], _Made]) -> _Made:
@@ -134,9 +139,9 @@ def converted(name: str, convert: Callable[[], _Made]) -> _Made:
             return convert()
         except ModuleNotFoundError as error:
             raise ConverterMissingError(
-                f"{name} needs the Python package '{error.name}'. Install it with: pip install 'robot_ai[convert]'"
+                f"{name} needs the Python package '{error.name}'. Install it with: {INSTALL}"
             ) from error
-        except (ConverterError, ConverterMissingError):
+        except (ConverterError, ConverterMissingError, MissingFrameworkError):
             raise
         except Exception as error:
             message = str(error).strip() or type(error).__name__
