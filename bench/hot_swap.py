@@ -1,9 +1,9 @@
 """Models swapped on a node that a camera feeds at 30 Hz: `python -m bench.hot_swap`.
 
-Every frame that the node took must be answered exactly once. The gaps between two answers are measured without swaps
-first, then with them, since every camera and every forward pass has gaps of its own: what a swap may add is one forward
-pass. Frames that come while a pass runs are skipped as stale, counted, as without a swap. Meanwhile another service of
-the node is asked without end, and the node's memory is read after each round of the backends.
+Every frame must be answered exactly once; one that had to give way to a newer one is counted as stale. The gaps between
+two answers are measured without swaps first, then with them, since every camera and every forward pass has gaps of its
+own: what a swap may add is one forward pass. Meanwhile another service of the node is asked without end, and the node's
+memory is read after each round of the backends.
 """
 
 from __future__ import annotations

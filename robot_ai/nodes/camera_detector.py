@@ -35,7 +35,7 @@ class CameraDetector(SafeLifecycleNode):
         self._ports: dict[str, CameraPort] = {}
         self._enabled = True
         self._version = 0
-        self._model = ModelSwap(self, _LOADER, lambda: self._settings, self._on_switched, self._abandon)
+        self._model = ModelSwap(self, _LOADER, lambda: self._settings, self._on_switched, self._abandon, self._hold)
         self._settings = NodeParameters(
             self,
             CameraDetectorParameters,
@@ -111,6 +111,10 @@ class CameraDetector(SafeLifecycleNode):
     def _on_switched(self) -> None:
         self._version += 1
         self._announce()
+
+    def _hold(self, frames: int) -> None:
+        if self._worker is not None:
+            self._worker.hold(frames)
 
     def _abandon(self, seconds: float) -> bool:
         error = WorkerStuckError(f"a forward pass did not return within {seconds:g} s; its thread is abandoned")

@@ -53,7 +53,7 @@ class LidarDetector(SafeLifecycleNode):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("lidar_detector", **kwargs)
         self._detector: CloudDetector | None = None
-        self._model = ModelSwap(self, _LOADER, lambda: self._settings, self._announce, self._abandon)
+        self._model = ModelSwap(self, _LOADER, lambda: self._settings, self._announce, self._abandon, self._hold)
         self._worker: FrameWorker[Sweep, SweepDetections] | None = None
         self._port: LidarPort | None = None
         self._transforms: TransformSource | None = None
@@ -158,6 +158,10 @@ class LidarDetector(SafeLifecycleNode):
             raise
         self._model.succeeded()
         return result
+
+    def _hold(self, frames: int) -> None:
+        if self._worker is not None:
+            self._worker.hold(frames)
 
     def _abandon(self, seconds: float) -> bool:
         error = WorkerStuckError(f"a forward pass did not return within {seconds:g} s; its thread is abandoned")

@@ -112,12 +112,13 @@ class FrameWorker(Generic[Decoded, Found]):
         return True
 
     def submit(self, source: str, frame: Frame) -> None:
-        """Hands over a frame that the ledger has received; never waits. An older frame that still waits is stale."""
-        displaced = self._slots.put(source, frame)
-        if displaced is frame:
-            self._accounts[source].ledger.drop(DropCause.DISABLED)
-        elif displaced is not None:
-            self._accounts[source].ledger.drop(DropCause.STALE)
+        """Hands over a frame that the ledger has received; never waits. Older frames that still wait beyond `hold` are stale."""
+        for displaced in self._slots.put(source, frame):
+            self._accounts[source].ledger.drop(DropCause.DISABLED if displaced is frame else DropCause.STALE)
+
+    def hold(self, frames: int) -> None:
+        """How many frames of each source wait for their turn, from now on, before the oldest is stale (1 at first)."""
+        self._slots.hold(frames)
 
     def stop(self, timeout: float) -> bool:
         """Ends the thread after the batch it is at; frames that still wait count as disabled.

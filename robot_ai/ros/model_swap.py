@@ -25,6 +25,9 @@ from robot_ai.ros.swap_status import SwapStatus
 
 # How often a load's end is looked for, in seconds: the answer and the switch wait for it, the frames do not.
 POLL_PERIOD = 0.05
+# Loading beside frames holds a pass up now and then, for a tenth of a second. So many frames of a source wait meanwhile,
+# and for so many seconds after it, instead of being replaced: a camera of 30 Hz loses none.
+HELD_FRAMES, SETTLING = 6, 1.0
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,8 @@ class ModelSettings(FallbackSettings, Protocol):
 
 
 class ModelSwap(Generic[Served]):
-    """Keeps the model of one node. `switched` is called after each switch; `abandon` gives up a pass that hangs.
+    """Keeps the model of one node. `switched` is called after each switch; `abandon` gives up a pass that hangs; `hold`
+    is told how many frames of a source may wait.
 
     `settings` is the node's NodeParameters, with values of ModelSettings. All methods but `failed` and `succeeded`
     are called in the executor's thread.
@@ -66,6 +70,7 @@ class ModelSwap(Generic[Served]):
         settings: Callable[[], NodeParameters[Any]],
         switched: Callable[[], None],
         abandon: Callable[[float], bool],
+        hold: Callable[[int], None],
     ) -> None:
         self._node = node
         self._loader = loader
@@ -79,6 +84,8 @@ class ModelSwap(Generic[Served]):
         self._status = SwapStatus(node)
         self._fallback = ModelFallback(node, self._swapper, self._status, self._install, abandon)
         self._ready: Loaded[Served] | None = None
+        self._hold = hold
+        self._settled_at = 0.0
         # Called by the worker for each pass.
         self.failed, self.succeeded = self._fallback.failed, self._fallback.succeeded
         node.create_timer(POLL_PERIOD, self._poll, clock=Clock(clock_type=ClockType.STEADY_TIME))
@@ -177,6 +184,7 @@ class ModelSwap(Generic[Served]):
         self._loader.check(choice)
         self._fallback.give_way()
         self._swapper.start(choice)
+        self._hold_frames(time.monotonic())
         self._node.get_logger().info(f"loading {choice.model} in {choice.backend}; the model that serves goes on")
         self._tell()
         return True
@@ -185,6 +193,7 @@ class ModelSwap(Generic[Served]):
         if self.holder is None:
             return
         now = time.monotonic()
+        self._hold_frames(now)
         self._fallback.watch(self.holder, self._settings().values.inference_timeout, now)
         loaded = self._swapper.take()
         if loaded is None:
@@ -195,6 +204,11 @@ class ModelSwap(Generic[Served]):
             self._tell()
         else:
             self._requested(loaded)
+
+    def _hold_frames(self, now: float) -> None:
+        if self._swapper.loading is not None:
+            self._settled_at = now + SETTLING
+        self._hold(HELD_FRAMES if now < self._settled_at else 1)
 
     def _requested(self, loaded: Loaded[Served]) -> None:
         """What a request asked for has been loaded, or could not be: the request is answered."""

@@ -71,6 +71,18 @@ def test_a_swap_under_way_loses_no_frame_and_is_announced(running) -> None:
     assert {pair.key: pair.value for pair in status[-1].values}["swaps"] == "1"
 
 
+def test_frames_that_come_in_a_bunch_while_a_model_loads_are_all_answered(running) -> None:
+    _, peer, stream, folder = running
+    status = peer.listen(DiagnosticStatus, "backend_status", LATCHED)
+    stream.start().more(3)
+    stream.stop()
+    future = request(peer, model=str(write_stub_card(folder / "second", load_delay=3.0)))
+    peer.wait(lambda: any("loading" in s.message for s in status))
+    bunch = set(stream.burst(6))
+    peer.wait(lambda: bunch <= set(stream.answers))
+    assert not future.done(), "the model was there before the frames"
+
+
 def test_a_model_that_cannot_be_loaded_leaves_the_old_one_serving(running) -> None:
     _, peer, stream, folder = running
     bad = write_stub_card(folder / "bad", fail_load=True)

@@ -1,4 +1,4 @@
-"""Depth-one slots: the producer never waits, the newest wins, nothing is lost from the count."""
+"""Slots: the producer never waits, the newest wins, nothing is lost from the count."""
 
 from __future__ import annotations
 
@@ -14,11 +14,39 @@ from robot_ai.pipeline.slots import NewestSlots
 
 def test_newest_wins_and_the_displaced_item_comes_back():
     slots: NewestSlots[str, int] = NewestSlots(["front"])
-    assert slots.put("front", 1) is None
-    assert slots.put("front", 2) == 1
-    assert slots.put("front", 3) == 2
+    assert slots.put("front", 1) == []
+    assert slots.put("front", 2) == [1]
+    assert slots.put("front", 3) == [2]
     assert slots.take_all(0) == [("front", 3)]
-    assert slots.put("front", 4) is None
+    assert slots.put("front", 4) == []
+
+
+def test_held_items_wait_for_their_turn_and_the_oldest_goes_first():
+    slots: NewestSlots[str, int] = NewestSlots(["left", "right"])
+    slots.hold(3)
+    assert [slots.put("left", number) for number in range(5)] == [[], [], [], [0], [1]]
+    assert slots.put("right", 7) == []
+    assert slots.take_all(0) == [("left", 2), ("right", 7)]
+    assert slots.take_all(0) == [("left", 3)]
+    assert slots.take_all(0) == [("left", 4)]
+
+
+def test_what_still_waits_when_the_hold_ends_is_displaced_by_the_next_item():
+    slots: NewestSlots[str, int] = NewestSlots(["front"])
+    slots.hold(3)
+    for number in range(3):
+        slots.put("front", number)
+    slots.hold(1)
+    assert slots.put("front", 3) == [0, 1, 2]
+    assert slots.take_all(0) == [("front", 3)]
+
+
+def test_closing_gives_back_all_that_was_held():
+    slots: NewestSlots[str, int] = NewestSlots(["front"])
+    slots.hold(2)
+    for number in range(2):
+        slots.put("front", number)
+    assert slots.close() == [("front", 0), ("front", 1)]
 
 
 def test_all_slots_are_taken_at_once_in_the_order_of_the_keys():
@@ -90,7 +118,7 @@ def test_close_gives_back_what_waits_and_refuses_what_comes():
     assert sorted(slots.close()) == [("front", 1), ("rear", 2)]
     assert slots.closed
     item = 3
-    assert slots.put("front", item) is item
+    assert slots.put("front", item) == [item]
     assert slots.take_all() == []
     assert slots.close() == []
 
@@ -118,10 +146,9 @@ def test_under_threads_every_item_ends_exactly_once(producers_per_key):
     def produce(key: str, producer: int) -> None:
         mine = []
         for number in range(each):
-            old = slots.put(key, (key, producer, number))
-            if old is not None:
-                mine.append(old)
+            mine += slots.put(key, (key, producer, number))
             if number % 97 == 0:
+                slots.hold(1 + number % 5)
                 time.sleep(0)
         displaced.append(mine)
 

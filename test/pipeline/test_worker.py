@@ -194,6 +194,26 @@ def test_displaced_frames_are_stale_and_the_newest_is_answered():
         assert bench.complaints == []
 
 
+def test_held_frames_are_answered_in_their_order():
+    entered, proceed = threading.Event(), threading.Event()
+
+    def detect(images: Sequence[Any]) -> DetectionResult:
+        entered.set()
+        assert proceed.wait(TIMEOUT)
+        return nothing_in(images)
+
+    with running(detect=detect) as bench:
+        bench.worker.hold(4)
+        bench.send(0)
+        assert entered.wait(TIMEOUT)
+        for number in range(1, 6):
+            bench.send(number)
+        proceed.set()
+        bench.settle()
+        assert [message for _, message, _ in bench.answers] == [0, 2, 3, 4, 5]
+        assert bench.counts() == {"published": 5, "stale": 1}
+
+
 def test_sources_at_hand_share_one_batch():
     batches: list[int] = []
     entered, proceed = threading.Event(), threading.Event()

@@ -36,6 +36,12 @@ class Stream:
         self.peer.node.destroy_timer(self._timer)
         self.peer.spin(1.0)
 
+    def burst(self, count: int) -> list[int]:
+        """Sends so many frames at once; their numbers."""
+        for _ in range(count):
+            self._send()
+        return self.sent[-count:]
+
     def more(self, count: int, timeout: float = 20.0) -> None:
         """Waits for so many further answers."""
         target = len(self.answers) + count
