@@ -33,7 +33,7 @@ from robot_ai.ros.diagnostics import ERROR, OK, WARN, Status
 from robot_ai.ros.errors import WorkerStuckError
 from robot_ai.ros.lidar_port import LidarPort
 from robot_ai.ros.lifecycle import SafeLifecycleNode, run
-from robot_ai.ros.model_swap import ModelLoader, ModelSwap
+from robot_ai.ros.model_swap import ModelLoader, ModelSwap, NodeHooks
 from robot_ai.ros.motion_port import MotionPort
 from robot_ai.ros.parameters import NodeParameters
 from robot_ai.ros.stamps import stamp_of
@@ -53,7 +53,9 @@ class LidarDetector(SafeLifecycleNode):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("lidar_detector", **kwargs)
         self._detector: CloudDetector | None = None
-        self._model = ModelSwap(self, _LOADER, lambda: self._settings, self._announce, self._abandon, self._hold)
+        self._model = ModelSwap(
+            self, _LOADER, lambda: self._settings, NodeHooks(self._announce, self._abandon, self._hold)
+        )
         self._worker: FrameWorker[Sweep, SweepDetections] | None = None
         self._port: LidarPort | None = None
         self._transforms: TransformSource | None = None

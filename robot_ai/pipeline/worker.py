@@ -112,7 +112,10 @@ class FrameWorker(Generic[Decoded, Found]):
         return True
 
     def submit(self, source: str, frame: Frame) -> None:
-        """Hands over a frame that the ledger has received; never waits. Older frames that still wait beyond `hold` are stale."""
+        """Hands over a frame that the ledger has received; never waits.
+
+        Older frames that still wait, beyond those that `hold` lets, are stale.
+        """
         for displaced in self._slots.put(source, frame):
             self._accounts[source].ledger.drop(DropCause.DISABLED if displaced is frame else DropCause.STALE)
 

@@ -25,8 +25,8 @@ from robot_ai.ros.swap_status import SwapStatus
 
 # How often a load's end is looked for, in seconds: the answer and the switch wait for it, the frames do not.
 POLL_PERIOD = 0.05
-# Loading beside frames holds a pass up now and then, for a tenth of a second. So many frames of a source wait meanwhile,
-# and for so many seconds after it, instead of being replaced: a camera of 30 Hz loses none.
+# Loading beside frames holds a pass up now and then, for a tenth of a second. So many frames of a source wait
+# meanwhile, and for so many seconds after it, instead of being replaced: a camera of 30 Hz loses none.
 HELD_FRAMES, SETTLING = 6, 1.0
 
 
@@ -40,6 +40,19 @@ class ModelLoader(Generic[Served]):
     load: Callable[[BackendChoice], Served]
     check: Callable[[BackendChoice], None]
     settings: Callable[[Any], tuple[Any, ...]] = lambda values: ()
+
+
+@dataclass(frozen=True)
+class NodeHooks:
+    """What a swap asks of its node, in the executor's thread.
+
+    `switched` is called after each switch; `abandon` gives up a pass that hangs, with its limit in seconds; `hold` is
+    told how many frames of a source may wait.
+    """
+
+    switched: Callable[[], None]
+    abandon: Callable[[float], bool]
+    hold: Callable[[int], None]
 
 
 def check_artifact(choice: BackendChoice) -> None:
@@ -56,8 +69,7 @@ class ModelSettings(FallbackSettings, Protocol):
 
 
 class ModelSwap(Generic[Served]):
-    """Keeps the model of one node. `switched` is called after each switch; `abandon` gives up a pass that hangs; `hold`
-    is told how many frames of a source may wait.
+    """Keeps the model of one node.
 
     `settings` is the node's NodeParameters, with values of ModelSettings. All methods but `failed` and `succeeded`
     are called in the executor's thread.
@@ -68,23 +80,20 @@ class ModelSwap(Generic[Served]):
         node: Node,
         loader: ModelLoader[Served],
         settings: Callable[[], NodeParameters[Any]],
-        switched: Callable[[], None],
-        abandon: Callable[[float], bool],
-        hold: Callable[[int], None],
+        hooks: NodeHooks,
     ) -> None:
         self._node = node
         self._loader = loader
         self._settings = settings
-        self._switched = switched
+        self._hooks = hooks
         self.holder: ModelHolder[Served] | None = None
         self._choice: BackendChoice | None = None
         self._standby: dict[BackendChoice, Served] = {}
         self._swapper = Swapper(self._load)
         self._requests = SwapRequests(node, self._begin)
         self._status = SwapStatus(node)
-        self._fallback = ModelFallback(node, self._swapper, self._status, self._install, abandon)
+        self._fallback = ModelFallback(node, self._swapper, self._status, self._install, hooks.abandon)
         self._ready: Loaded[Served] | None = None
-        self._hold = hold
         self._settled_at = 0.0
         # Called by the worker for each pass.
         self.failed, self.succeeded = self._fallback.failed, self._fallback.succeeded
@@ -208,7 +217,7 @@ class ModelSwap(Generic[Served]):
     def _hold_frames(self, now: float) -> None:
         if self._swapper.loading is not None:
             self._settled_at = now + SETTLING
-        self._hold(HELD_FRAMES if now < self._settled_at else 1)
+        self._hooks.hold(HELD_FRAMES if now < self._settled_at else 1)
 
     def _requested(self, loaded: Loaded[Served]) -> None:
         """What a request asked for has been loaded, or could not be: the request is answered."""
@@ -229,7 +238,7 @@ class ModelSwap(Generic[Served]):
         self.holder.switch(detector, *self._loader.settings(self._settings().values))
         self._status.swaps += 1
         self._node.get_logger().info(f"serving {detector.title} from the next frame on")
-        self._switched()
+        self._hooks.switched()
         self._tell()
 
     def _tell(self) -> None:
