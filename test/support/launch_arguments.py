@@ -60,7 +60,9 @@ def _of_members(members: tuple[table.Member, ...]) -> dict[str, Argument]:
 
 def _of_node(executable: table.Executable, prefix: str = "") -> dict[str, Argument]:
     names = {name: Argument() for name in _declared_in("_node_arguments")}
-    parameters = {name: Argument(spec) for name, spec in executable.specs.items() if name not in _not_arguments()}
+    parameters = {
+        name: Argument(spec) for name, spec in executable.specs.items() if name not in _constant("_NOT_ARGUMENTS")
+    }
     return {f"{prefix}{name}": argument for name, argument in (names | parameters).items()}
 
 
@@ -73,11 +75,12 @@ def _launching() -> ast.Module:
     return ast.parse(Path(bringup.__path__[0], "launching.py").read_text(encoding="utf-8"))
 
 
-def _not_arguments() -> tuple[str, ...]:
+def _constant(name: str) -> tuple[str, ...]:
+    """A tuple of texts that launching.py names."""
     return next(
         ast.literal_eval(node.value)
         for node in _launching().body
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "_NOT_ARGUMENTS"
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name
     )
 
 
@@ -94,9 +97,17 @@ def _declared(tree: ast.AST) -> dict[str, Argument]:
         function = ast.unparse(call.func)
         if name is None or function not in ("DeclareLaunchArgument", "_switch", "argument"):
             continue
-        choices = [ast.literal_eval(word) for word in call.args[3:]] if function == "argument" else ()
-        arguments[name] = Argument(choices=_SWITCH if function == "_switch" else tuple(choices))
+        arguments[name] = Argument(choices=_SWITCH if function == "_switch" else _choices(call))
     return arguments
+
+
+def _choices(call: ast.Call) -> tuple[str, ...]:
+    """What gazebo.launch.py's `argument` has after the meaning, or `choices=list(NAME)`."""
+    for keyword in call.keywords:
+        match keyword:
+            case ast.keyword(arg="choices", value=ast.Call(args=[ast.Name(id=name)])):
+                return _constant(name)
+    return tuple(ast.literal_eval(word) for word in call.args[3:])
 
 
 def _name(node: ast.expr) -> str | None:
