@@ -59,7 +59,7 @@ def check_run(words: list[str], command: Command) -> None:
     known("executable of setup.py", script, dict.fromkeys(SCRIPTS, Argument()))
     if script in EXECUTABLES:
         check_node(words, command)
-    else:
+    elif rest:
         check_verb(["model", *rest] if script == "model" else rest, command)
 
 
