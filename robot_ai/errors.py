@@ -7,3 +7,11 @@ caller can tell our explained refusals from a programming error.
 
 class RobotAIError(Exception):
     """A fault with a known cause. Its message says what was wrong, what was expected and what to do."""
+
+
+def pip_install(extra: str) -> str:
+    """What to do about a missing package, for messages: `extra` is one of setup.py's.
+
+    Not by name: on PyPI robot-ai is a stranger's package.
+    """
+    return f"pip install '.[{extra}]' in robot_ai's checkout"

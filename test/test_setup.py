@@ -3,6 +3,7 @@
 import ast
 import configparser
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -158,6 +159,38 @@ def requirements():
     return found
 
 
+def extras():
+    """The names of extras_require in setup.py, read from its text."""
+    (call,) = (n for n in ast.walk(ast.parse((ROOT / "setup.py").read_text("utf-8"))) if is_call(n, "setup"))
+    (table,) = (keyword.value for keyword in call.keywords if keyword.arg == "extras_require")
+    return {key.value for key in table.keys}
+
+
+def is_call(node, name):
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name
+
+
+def test_what_the_pages_and_messages_have_pip_install_are_our_extras():
+    """And never by the package's name: on PyPI robot-ai is a stranger's."""
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), ROOT / "firmware" / "README.md", ROOT / "package.xml"]
+    texts = {page: page.read_text(encoding="utf-8") for page in pages}
+    sources = {file: file.read_text(encoding="utf-8") for file in (ROOT / "robot_ai").rglob("*.py")}
+    by_name = [
+        str(file) for file, text in (texts | sources).items() if re.search(r"pip install\s+\W*robot[_-]ai", text)
+    ]
+    assert not by_name
+    named = {
+        extra
+        for text in texts.values()
+        for found in re.findall(r"'\.\[([\w,]+)\]'", text)
+        for extra in found.split(",")
+    }
+    for text in sources.values():
+        calls = (node for node in ast.walk(ast.parse(text)) if is_call(node, "pip_install"))
+        named |= {call.args[0].value for call in calls if isinstance(call.args[0], ast.Constant)}
+    assert {"serving", "lidar", "train"} <= named <= extras()
+
+
 def test_versions_agree():
     assert package_xml().findtext("version") == robot_ai.__version__
 
@@ -238,4 +271,4 @@ def test_missing_framework_names_the_extra(bare, backend):
         "    print(error)\n"
     )
     assert done.returncode == 0, done.stderr
-    assert f"robot_ai[{backend}]" in done.stdout
+    assert f"pip install '.[{backend}]'" in done.stdout

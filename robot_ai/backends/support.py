@@ -24,6 +24,7 @@ from robot_ai.backends.errors import (
     PrecisionError,
 )
 from robot_ai.backends.protocol import Tensors, TensorSpec
+from robot_ai.errors import pip_install
 from robot_ai.models.card import Artifact, ModelCard
 
 Forward = Callable[[Tensors], Mapping[str, NDArray[np.generic]]]
@@ -50,7 +51,7 @@ def import_framework(module: str, backend: str) -> ModuleType:
             problem = f"is installed but cannot be imported ({error})"
         raise MissingFrameworkError(
             f"backend '{backend}' needs the Python package '{module}', which {problem}. "
-            f"Install it with: pip install 'robot_ai[{backend}]'"
+            f"Install it with: {pip_install(backend)}"
         ) from error
     if is_new:
         interpreter.imported()

@@ -1,6 +1,6 @@
 """What can go wrong with recordings."""
 
-from robot_ai.errors import RobotAIError
+from robot_ai.errors import RobotAIError, pip_install
 
 
 class BagError(RobotAIError):
@@ -11,7 +11,7 @@ class BagLibraryMissingError(RobotAIError):
     """rosbags is not installed."""
 
     def __init__(self) -> None:
-        super().__init__("recordings need rosbags, which is not installed: pip install 'robot_ai[bags]'")
+        super().__init__(f"recordings need rosbags, which is not installed: {pip_install('bags')}")
 
 
 class MessageDefinitionError(RobotAIError):

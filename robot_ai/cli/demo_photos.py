@@ -16,7 +16,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from robot_ai.cli.demo_photos_listener import DemoListener, Sighting
 from robot_ai.cli.processes import NodeProcess, ProcessGroup
-from robot_ai.errors import RobotAIError
+from robot_ai.errors import RobotAIError, pip_install
 from robot_ai.ros.environment import image_transport_environment
 from robot_ai.viewing.pictures import contact_sheet
 
@@ -84,7 +84,7 @@ def collect_photos(directory: Path) -> Path:
         if spec is not None and spec.origin and (file := Path(spec.origin).parent / path).is_file():
             shutil.copyfile(file, directory / name)
     if not any(directory.iterdir()):
-        raise DemoError("no photos: install them with pip install 'robot_ai[demo]', or give your own with --photos DIR")
+        raise DemoError(f"no photos: install them with {pip_install('demo')}, or give your own with --photos DIR")
     return directory
 
 

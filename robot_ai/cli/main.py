@@ -6,6 +6,7 @@ import argparse
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 from types import ModuleType
 
@@ -43,12 +44,10 @@ def model() -> int:
     return main()
 
 
-def _run_verb(args: list[str], as_program: bool) -> int:
+def build_parser(args: Sequence[str]) -> argparse.ArgumentParser:
+    """The command's parser, with the arguments of the verb that is in `args`."""
     parser = argparse.ArgumentParser(prog="robot_ai", description="Perception for ROS 2 robots.")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    if as_program:
-        # An exception would be swallowed by some of what is imported: NumPy makes an ImportError of it.
-        before = signal.signal(signal.SIGINT, lambda *_: os._exit(130))
     # A verb's module is imported for its own arguments only: some of them import a framework or ROS.
     chosen = next((word for word in args if word in VERBS), None)
     for verb, summary in VERBS.items():
@@ -57,7 +56,14 @@ def _run_verb(args: list[str], as_program: bool) -> int:
             module = _import(verb)
             module.add_arguments(subparser)
             subparser.set_defaults(run=module.run)
-    parsed = parser.parse_args(args)
+    return parser
+
+
+def _run_verb(args: list[str], as_program: bool) -> int:
+    if as_program:
+        # An exception would be swallowed by some of what is imported: NumPy makes an ImportError of it.
+        before = signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+    parsed = build_parser(args).parse_args(args)
     if as_program:
         signal.signal(signal.SIGINT, before)
     try:

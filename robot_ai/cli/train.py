@@ -9,6 +9,7 @@ from pathlib import Path
 from robot_ai.cli import train_camera
 from robot_ai.cli.signals import stopping_on_signals
 from robot_ai.cli.training_runs import INTERRUPTED, MissingFrameworkError, open_logs, say
+from robot_ai.errors import pip_install
 
 MODEL = "model"
 
@@ -50,9 +51,7 @@ def _train_lidar(args: argparse.Namespace) -> int:
 
         from robot_ai.training.lidar_training import CURVE, Training, TrainingSettings, describe
     except ModuleNotFoundError as error:
-        raise MissingFrameworkError(
-            f"training needs {error.name}; install it with: pip install 'robot_ai[train]'"
-        ) from error
+        raise MissingFrameworkError(f"training needs {error.name}; install it with: {pip_install('train')}") from error
     torch.set_num_threads(args.threads)
     given = {f.name: getattr(args, f.name) for f in fields(TrainingSettings) if hasattr(args, f.name)}
     settings = TrainingSettings(**given)

@@ -15,6 +15,7 @@ from typing import Any
 from robot_ai.backends.loading import BackendChoice
 from robot_ai.cli.signals import sigterm_as_interrupt, stopping_on_signals
 from robot_ai.cli.training_runs import INTERRUPTED, MissingFrameworkError, open_logs, say
+from robot_ai.errors import pip_install
 from robot_ai.model_tool.photos import calibration_images, load_photos
 from robot_ai.models.card import ModelCard
 from robot_ai.models.find import find_model
@@ -55,9 +56,7 @@ def run(args: argparse.Namespace) -> int:
         import torch
         from tqdm import tqdm  # type: ignore[import-untyped]
     except ModuleNotFoundError as error:
-        raise MissingFrameworkError(
-            f"training needs {error.name}; install it with: pip install 'robot_ai[train]'"
-        ) from error
+        raise MissingFrameworkError(f"training needs {error.name}; install it with: {pip_install('train')}") from error
     torch.set_num_threads(args.threads)
     try:
         with sigterm_as_interrupt():

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from robot_ai.errors import pip_install
 from robot_ai.lidar.errors import CloudFileError
 
 Points = NDArray[np.float32]
@@ -42,7 +43,7 @@ def _read_pcd(path: Path, index: int) -> Points:
     try:
         from pypcd4 import PointCloud
     except ImportError:
-        raise CloudFileError(f"{path} needs pypcd4: pip install 'robot_ai[lidar]'") from None
+        raise CloudFileError(f"{path} needs pypcd4: {pip_install('lidar')}") from None
     try:
         cloud = PointCloud.from_path(path)
         return np.asarray(cloud.numpy(("x", "y", "z")), np.float32)

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from robot_ai.errors import pip_install
 from robot_ai.model_tool.benchmark import BenchmarkReport, run_name, summary
 from robot_ai.model_tool.export.errors import ConverterMissingError
 from robot_ai.model_tool.tables import aligned
@@ -87,7 +88,7 @@ def _pyplot() -> Any:
     try:
         import matplotlib as mpl
     except ImportError as error:
-        raise ConverterMissingError(f"--plot needs matplotlib: pip install 'robot_ai[benchmark]' ({error})") from error
+        raise ConverterMissingError(f"--plot needs matplotlib: {pip_install('benchmark')} ({error})") from error
     mpl.use("Agg")
     from matplotlib import pyplot
 
@@ -100,7 +101,5 @@ def _writer_class() -> Any:
     try:
         from tensorboard.summary import Writer
     except ImportError as error:
-        raise ConverterMissingError(
-            f"--tensorboard needs TensorBoard: pip install 'robot_ai[benchmark]' ({error})"
-        ) from error
+        raise ConverterMissingError(f"--tensorboard needs TensorBoard: {pip_install('benchmark')} ({error})") from error
     return Writer

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from robot_ai.errors import pip_install
 from robot_ai.model_tool.export.errors import PhotosError
 from robot_ai.perception.sources import PhotoSource
 
@@ -37,7 +38,7 @@ def sample_photos() -> list[Path]:
             found.append(file)
     if not found:
         raise PhotosError(
-            "no photo is installed; install some with pip install 'robot_ai[demo]', or name a folder of your own"
+            f"no photo is installed; install some with {pip_install('demo')}, or name a folder of your own"
         )
     return found
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from robot_ai.backends.errors import BackendError, MissingFrameworkError
 from robot_ai.backends.loading import BackendChoice
 from robot_ai.backends.registry import available
+from robot_ai.errors import pip_install
 from robot_ai.lidar.errors import CenterHeadsError
 from robot_ai.model_tool.export.errors import ModelToolError
 from robot_ai.model_tool.matching import Agreement
@@ -48,6 +49,8 @@ LIMITS = {
     "bfloat16": Limits(overlap=0.80, score=0.15, pairs=0.9, average_precision=0.02),
     "int8": Limits(overlap=0.50, score=0.30, pairs=0.7, average_precision=0.02),
 }
+# Of backends whose extra has another name.
+_EXTRAS = {"tf_serving": "serving", "kserve": "serving"}
 
 
 @dataclass
@@ -166,7 +169,7 @@ def why_not(key: str, frameworks: dict[str, Any]) -> str:
     if name not in frameworks:
         return "no backend of robot_ai runs this format: it is for other programs"
     if not frameworks[name].installed:
-        return f"{frameworks[name].framework} is not installed: pip install 'robot_ai[{name}]'"
+        return f"{frameworks[name].framework} is not installed: {pip_install(_EXTRAS.get(name, name))}"
     return ""
 
 

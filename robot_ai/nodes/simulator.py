@@ -8,7 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from robot_ai.errors import RobotAIError
+from robot_ai.errors import RobotAIError, pip_install
 from robot_ai.models.card import ModelCard
 from robot_ai.models.find import find_model
 from robot_ai.nodes.simulator_parameters import SimulatorParameters
@@ -28,7 +28,7 @@ try:
     from robot_ai.simulation.simulation import Settings, Simulation, Truth, label_names
 except ImportError as error:
     raise SimulatorMissingError(
-        f"the simulator needs MuJoCo, which is not usable here ({error}): pip install 'robot_ai[simulation]'"
+        f"the simulator needs MuJoCo, which is not usable here ({error}): {pip_install('simulation')}"
     ) from error
 
 # Deactivation waits this long, in seconds, for the image under way.

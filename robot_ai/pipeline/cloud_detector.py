@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from robot_ai.backends.errors import MissingFrameworkError
 from robot_ai.backends.loading import BackendChoice
 from robot_ai.backends.registry import available
+from robot_ai.errors import pip_install
 from robot_ai.geometry.transforms import RigidTransform
 from robot_ai.lidar.cluster_detector import CloudResult, ClusterDetector, ClusterSettings
 from robot_ai.lidar.detections import LABELS, Detections3D
@@ -111,7 +112,7 @@ def settled(choice: BackendChoice) -> BackendChoice:
             return replace(choice, backend=name)
     raise MissingFrameworkError(
         f"nothing is installed that runs {card.name}; expected one of {', '.join(dict.fromkeys(made_for))}: "
-        f"pip install 'robot_ai[{made_for[0]}]'"
+        f"{pip_install(made_for[0])}"
     )
 
 

@@ -88,7 +88,7 @@ class NodeParameters(Generic[Values]):
             self._check_type(parameter)
         proposed = self._with(parameters)
         changes = {p.name: getattr(proposed, p.name) for p in parameters if p.name in self._specs}
-        check_change(self._specs, changes, self.values, self._is_configured(), self._node.get_name())
+        check_change(self._specs, changes, self.values, self._is_configured(), self._node.get_fully_qualified_name())
         self._validate(proposed)
         return proposed
 

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from robot_ai.errors import pip_install
 from robot_ai.simulation.errors import MeshError, SimulatorMissingError
 from robot_ai.simulation.sdf_types import Color
 from robot_ai.simulation.simplify import merge_near_vertices
@@ -55,7 +56,7 @@ def _geometries(file: Path, where: str) -> list[tuple[str, Any]]:
         import trimesh
     except ImportError as error:
         raise SimulatorMissingError(
-            f"{where}: meshes are read with trimesh, which is not installed: pip install 'robot_ai[simulation]'"
+            f"{where}: meshes are read with trimesh, which is not installed: {pip_install('simulation')}"
         ) from error
     try:
         scene = trimesh.load(file, force="scene", process=False, group_material=True, skip_materials=False)

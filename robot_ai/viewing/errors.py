@@ -1,6 +1,6 @@
 """What can go wrong with viewing."""
 
-from robot_ai.errors import RobotAIError
+from robot_ai.errors import RobotAIError, pip_install
 
 
 class VideoError(RobotAIError):
@@ -11,7 +11,7 @@ class ViewerMissingError(RobotAIError):
     """rerun-sdk is not installed."""
 
     def __init__(self) -> None:
-        super().__init__("the viewer needs rerun-sdk, which is not installed: pip install 'robot_ai[view]'")
+        super().__init__(f"the viewer needs rerun-sdk, which is not installed: {pip_install('view')}")
 
 
 class ViewerError(RobotAIError):

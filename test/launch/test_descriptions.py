@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from launch_arguments import arguments_of
 from launch_rig import needs_launch
 
 SHARE = needs_launch()
@@ -42,6 +43,16 @@ def test_every_argument_is_shown_with_its_meaning(file: str) -> None:
     assert set(shown) >= COMMON
     assert all(argument.description not in ("", "no description given") for argument in shown.values())
     assert all(argument.default_value is not None for argument in shown.values()), "one that must be given"
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_the_pages_are_held_to_the_arguments_that_there_are(file: str) -> None:
+    """test_documented_commands.py runs without launch, by what it reads in the sources."""
+    read = arguments_of(SHARE / "launch" / file)
+    shown = arguments(file)
+    assert sorted(read) == sorted(shown)
+    choices = {name: argument.choices for name, argument in shown.items() if argument.choices}
+    assert {name: list(read[name].choices) for name in choices} == choices
 
 
 @pytest.mark.parametrize("file", FILES)

@@ -21,7 +21,7 @@ def test_the_installed_photos_are_found_and_read() -> None:
 
 def test_without_photos_the_error_says_how_to_get_some(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SAMPLE_PHOTOS", (("no_such_package", "a.png"),))
-    with pytest.raises(PhotosError, match=r"robot_ai\[demo\]"):
+    with pytest.raises(PhotosError, match=r"'\.\[demo\]'"):
         sample_photos()
 
 

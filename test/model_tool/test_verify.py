@@ -12,7 +12,7 @@ import yaml
 from robot_ai.cli.main import main
 from robot_ai.model_tool.photos import load_photos
 from robot_ai.model_tool.trials import PhotoTrial
-from robot_ai.model_tool.verify import NothingToVerifyError, Verifier
+from robot_ai.model_tool.verify import NothingToVerifyError, Verifier, why_not
 from robot_ai.models.artifacts import checksum
 from robot_ai.models.errors import NoArtifactError
 
@@ -98,6 +98,13 @@ def test_what_cannot_be_run_is_said_and_no_fault(card: Path, capsys: pytest.Capt
     assert "tfjs: not run: no backend" in said
 
 
+def test_a_missing_client_of_servers_names_the_extra_that_there_is() -> None:
+    from robot_ai.backends.registry import BackendInfo
+
+    for name in ("kserve", "tf_serving"):
+        assert "pip install '.[serving]'" in why_not(name, {name: BackendInfo(name, False, "grpc", "")})
+
+
 def test_a_missing_framework_names_its_extra(card: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from robot_ai.backends.registry import BackendInfo, available
     from robot_ai.model_tool import verify as module
@@ -106,7 +113,7 @@ def test_a_missing_framework_names_its_extra(card: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(module, "available", lambda: there)
     report = Verifier(str(card), PhotoTrial(load_photos(None)[:1]), 1, lambda _: None).run()
     (row,) = [row for row in report.rows if row.key == "onnx"]
-    assert "robot_ai[onnx]" in row.not_run
+    assert "pip install '.[onnx]'" in row.not_run
     assert not report.failed
 
 

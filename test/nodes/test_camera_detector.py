@@ -431,6 +431,8 @@ def test_namespace_and_remapping(tmp_path: Path) -> None:
         camera = Camera(peer, "/robot1/cam/image_raw", "/robot1/detections").ready()
         assert len(camera.ask(box=(10, 10, 60, 60)).detections) == 1
         assert peer.state("/robot1/camera_detector") == "active"
+        refused = peer.set("/robot1/camera_detector", cameras=["a"])
+        assert "ros2 lifecycle set /robot1/camera_detector deactivate" in refused.reason, "it can be typed as it stands"
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])

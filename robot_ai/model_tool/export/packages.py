@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from robot_ai.backends.support import is_importable
+from robot_ai.errors import pip_install
 from robot_ai.model_tool.export.errors import ConverterMissingError
 from robot_ai.model_tool.export.formats import FORMATS, Format
 
-INSTALL = "pip install 'robot_ai[convert]'"
+INSTALL = pip_install("convert")
 # By what the source artifact is (see workshop.FAMILIES).
 _LOAD = {
     "torch": ("torch",),

@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from robot_ai.errors import pip_install
 from robot_ai.model_tool.inspection.errors import MissingReaderError
 
 
@@ -18,7 +19,7 @@ def import_reader(module: str, extra: str, what: str) -> Any:
     except (ImportError, OSError) as error:  # OSError: a shared library that does not load
         raise MissingReaderError(
             f"{what} are read with the Python package '{module.partition('.')[0]}', which cannot be imported "
-            f"({error}). Install it with: pip install 'robot_ai[{extra}]'"
+            f"({error}). Install it with: {pip_install(extra)}"
         ) from error
 
 

@@ -45,7 +45,7 @@ def test_what_is_missing_is_named_before_anything_is_made(
     with pytest.raises(ConverterMissingError) as caught:
         export_model(ExportRequest(str(model), parse_formats(formats), tmp_path / "out"), lines.append)
     said = f"{formats.rsplit(',', maxsplit=1)[-1]} from '{key}'"
-    for word in (said, "pip install 'robot_ai[convert]'", *(f"'{name}'" for name in absent)):
+    for word in (said, "pip install '.[convert]'", *(f"'{name}'" for name in absent)):
         assert word in str(caught.value)
     assert lines == [], "nothing was begun"
 
@@ -53,7 +53,7 @@ def test_what_is_missing_is_named_before_anything_is_made(
 def test_without_any_framework_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = card_with("pytorch", tmp_path / "tiny")
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(ConverterMissingError, match=r"from pytorch, but no framework.*robot_ai\[convert\]"):
+    with pytest.raises(ConverterMissingError, match=r"from pytorch, but no framework.*'\.\[convert\]'"):
         export_model(ExportRequest(str(model), parse_formats("onnx"), tmp_path / "out"), print)
 
 
