@@ -24,7 +24,6 @@ import numpy as np
 import rclpy
 from geometry_msgs.msg import Twist
 from nav_msgs.msg import Odometry
-from numpy.typing import NDArray
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.signals import SignalHandlerOptions
@@ -32,6 +31,7 @@ from vision_msgs.msg import Detection3DArray
 
 from robot_ai.cli.demo import member_processes
 from robot_ai.cli.demo_mcu import McuProcess
+from robot_ai.cli.demo_stops import STANDING, outline_gap
 from robot_ai.cli.processes import ProcessGroup
 from robot_ai.pipeline.cloud_detector import into_frame
 from robot_ai.ros.detections_3d import from_detection_3d_array
@@ -41,11 +41,9 @@ from robot_ai.ros.transforms import open_transforms
 
 # In worlds/room.sdf, and the directions in which the floor around him is free.
 NAME, PERSON, SIDES = "man_jacket", np.array([-2.7, -2.4]), (0.7, 2.4)
-# The robot's outline around base_link: rear, front, half width, in meters.
-REAR, FRONT, HALF_WIDTH = -0.26, 0.20, 0.20
 SPEED = 0.5
-# The robot stands when it was slower than this, for so long of its own time.
-STANDING, STOOD = 0.02, 2.0
+# It stands once it has been slow for so long of its own time.
+STOOD = 2.0
 
 
 @dataclass
@@ -106,14 +104,6 @@ class Reckless(Node):
         for detection, corners in zip(message.detections, boxes.corners(), strict=True):
             if detection.id == NAME:
                 self.gap = min(self.gap, outline_gap(corners[:4, :2]))
-
-
-def outline_gap(corners: NDArray[np.floating]) -> float:
-    """From the robot's outline to a box of corners (4, 2) in its frame, in meters, to a centimeter."""
-    steps = np.linspace(0, 1, 60)[:, None]
-    sides = np.concatenate([a + steps * (b - a) for a, b in zip(corners, np.roll(corners, -1, axis=0), strict=True)])
-    beyond = np.maximum(np.maximum((REAR, -HALF_WIDTH) - sides, sides - (FRONT, HALF_WIDTH)), 0)
-    return float(np.linalg.norm(beyond, axis=1).min())
 
 
 def one(seed: int, renderer: str, folder: Path, patience: float) -> Outcome:
