@@ -115,6 +115,9 @@ class StopLog:
     def as_plain(self) -> list[dict[str, Any]]:
         """All stops for JSON."""
         return [
-            {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in vars(stop).items()}
+            {
+                key: None if isinstance(value, float) and math.isnan(value) else value
+                for key, value in vars(stop).items()
+            }
             for stop in self.stops
         ]

@@ -38,7 +38,9 @@ def test_the_start_is_no_stop() -> None:
 
 def test_a_stop_before_a_person_who_goes_away() -> None:
     log = driving(StopLog())
-    log.saw_people(["chair", "walking_man", "woman"], boxes(("chair", 0.8, 0.0), ("person", 1.2, 0.0), ("person", 1.5, 0.0)))
+    log.saw_people(
+        ["chair", "walking_man", "woman"], boxes(("chair", 0.8, 0.0), ("person", 1.2, 0.0), ("person", 1.5, 0.0))
+    )
     log.said_stop(3.0, True)
     assert log.latest is not None and log.latest.before == "before walking_man, 0.80 m away"
     log.moved(3.1, 0.3)
