@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -148,9 +148,9 @@ class Drive:
         if stop is told:
             return
         self._told = stop
-        lines = (
-            [] if told is None else [f"{self._watch.seconds():5.1f} s  drives on, {told.lasted:.1f} s after the stop"]
-        )
+        lines = []
+        if told is not None:
+            lines.append(f"{self._watch.seconds():5.1f} s  drives on, {told.lasted:.1f} s after the stop")
         if stop is not None:
             lines.append(f"{stop.at:5.1f} s  STOP {stop.before}")
         for line in lines:

@@ -30,9 +30,9 @@ def outline_gap(corners: NDArray[np.floating]) -> float:
 
 @dataclass
 class Stop:
-    """One stop. at: seconds of the drive. person: a name of the world's, empty for nobody; gap: from the robot's outline
-    to his box then, in meters. reason: the bridge's. turned: whether it was let turn away (TURN_ONLY). lasted: seconds
-    until it drove on; NaN for a stop that was not over."""
+    """One stop. at: seconds of the drive. person: a name of the world's, empty for nobody; gap: from the robot's
+    outline to his box then, in meters. reason: the bridge's. turned: whether it was let turn away (TURN_ONLY). lasted:
+    seconds until it drove on; NaN for a stop that was not over."""
 
     at: float
     person: str = ""
@@ -114,10 +114,10 @@ class StopLog:
 
     def as_plain(self) -> list[dict[str, Any]]:
         """All stops for JSON."""
-        return [
-            {
-                key: None if isinstance(value, float) and math.isnan(value) else value
-                for key, value in vars(stop).items()
-            }
-            for stop in self.stops
-        ]
+        return [{key: _plain(value) for key, value in vars(stop).items()} for stop in self.stops]
+
+
+def _plain(value: Any) -> Any:
+    if not isinstance(value, float):
+        return value
+    return None if math.isnan(value) else round(value, 2)

@@ -61,8 +61,8 @@ def choose(kind: str, limit: float = PROBE_LIMIT) -> tuple[str, list[str]]:
 
 
 def probe(kind: str, limit: float = PROBE_LIMIT) -> str:
-    """Why a kind of OpenGL does not work, empty when it does. Tried in a process of its own, which is ended after `limit`
-    seconds: a broken driver kills the process that asks it, or keeps it."""
+    """Why a kind of OpenGL does not work, empty when it does. Tried in a process of its own, which is ended after
+    `limit` seconds: a broken driver kills the process that asks it, or keeps it."""
     command = [sys.executable, "-m", "robot_ai.simulation.renderer_probe", kind]
     try:
         result = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=False)
