@@ -112,7 +112,7 @@ def one(seed: int, renderer: str, folder: Path, patience: float) -> Outcome:
     side, away, off = rng.uniform(*SIDES), rng.uniform(1.9, 2.3), rng.uniform(-0.12, 0.12)
     x, y = PERSON + away * np.array([math.cos(side), math.sin(side)])
     heading = side + math.pi + math.atan2(off, away)
-    chosen = argparse.Namespace(world="room", seed=seed, renderer=renderer, backend="pytorch")
+    chosen = argparse.Namespace(world="room", seed=seed, renderer=renderer, backend="pytorch", swap_to="none")
     port = folder / "serial"
     nodes = [node for node in member_processes(chosen, port) if node.name != "follow_and_avoid"]
     nodes[0].parameters["robot_pose"] = f"{x:.3f} {y:.3f} {heading:.4f}"
