@@ -78,6 +78,13 @@ class StopLog:
         """The stop that the robot is in, or has not driven on from."""
         return self.stops[-1] if self.stops and math.isnan(self.stops[-1].lasted) else None
 
+    def begin(self) -> None:
+        """The drive begins: of what was before, only a stop that the robot is in counts, from now on."""
+        self.stops = [self.latest] if self.latest is not None else []
+        for stop in self.stops:
+            stop.at = 0.0
+        self.nearest = math.inf
+
     def saw_people(self, names: Sequence[str], boxes: Detections3D) -> None:
         """The truth: names of things and their boxes in the robot's frame."""
         self._ahead = "", math.nan

@@ -107,6 +107,7 @@ class DemoWatch(Node):
     def begin(self) -> None:
         """The drive begins: times of the drive are counted from here."""
         self._origin = self._clock[1] if self._clock else 0
+        self.log.begin()
 
     def seconds(self, stamp: int | None = None) -> float:
         """Simulated seconds from the beginning of the drive to a stamp in nanoseconds, or to now."""

@@ -55,6 +55,22 @@ def test_a_stop_before_a_person_who_goes_away() -> None:
     assert log.nearest == pytest.approx(0.8, abs=0.01)
 
 
+def test_of_what_was_before_the_drive_only_a_stop_that_lasts_counts() -> None:
+    log = driving(StopLog())
+    log.said_stop(3.0, True)
+    log.said_stop(4.0, False)
+    log.moved(4.5, 0.3)
+    log.saw_people(["man"], boxes(("person", 1.2, 0.0)))
+    log.said_stop(7.0, True)
+    log.begin()
+    log.said_stop(1.0, False)
+    log.moved(1.5, 0.3)
+    (stop,) = log.stops
+    assert (stop.at, stop.person, stop.lasted) == (0.0, "man", 1.5)
+    log.begin()
+    assert not log.stops
+
+
 def test_turning_away_belongs_to_the_stop() -> None:
     log = driving(StopLog())
     log.saw_people(["man"], boxes(("person", 1.2, 0.0)))
