@@ -110,7 +110,7 @@ class StopLog:
         if self.latest is None:
             return
         self.latest.turned |= state == "TURN_ONLY"
-        if state == "STOP" and not self.latest.reason and "resuming" not in message:
+        if state in ("STOP", "TURN_ONLY") and not self.latest.reason and "resuming" not in message:
             self.latest.reason = message.partition(": ")[2]
 
     def moved(self, now: float, speed: float) -> None:

@@ -105,8 +105,9 @@ class DemoWatch(Node):
         return (self._clock[1] - self._first_clock[1]) / 1e9 / (self._clock[0] - self._first_clock[0])
 
     def begin(self) -> None:
-        """The drive begins: times of the drive are counted from here."""
+        """The drive begins: its times, images and stops are counted from here."""
         self._origin = self._clock[1] if self._clock else 0
+        self.counts = Counts()
         self.log.begin()
 
     def seconds(self, stamp: int | None = None) -> float:
