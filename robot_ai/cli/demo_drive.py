@@ -181,11 +181,13 @@ class Drive:
 
 
 def spread(there: int, count: int, wanted: Collection[int] = ()) -> list[int]:
-    """`count` of the numbers below `there`, evenly over all of them but for the wanted ones, which are among them."""
-    chosen = set(wanted)
-    others = [number for number in range(there) if number not in chosen]
-    left = max(count - len(chosen), 0)
-    return sorted(chosen | {others[round(i * (len(others) - 1) / max(left - 1, 1))] for i in range(left) if others})
+    """`count` of the numbers below `there`, evenly over all of them; each wanted one takes the nearest one's place."""
+    chosen = {round(i * (there - 1) / max(count - 1, 1)) for i in range(count)}
+    for number in wanted:
+        if number not in chosen and (free := chosen.difference(wanted)):
+            chosen.remove(min(free, key=lambda other: abs(other - number)))
+            chosen.add(number)
+    return sorted(chosen)
 
 
 def _columns() -> int:
