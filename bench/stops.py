@@ -33,6 +33,7 @@ from robot_ai.cli.demo import member_processes
 from robot_ai.cli.demo_mcu import McuProcess
 from robot_ai.cli.demo_stops import STANDING, outline_gap
 from robot_ai.cli.processes import ProcessGroup
+from robot_ai.geometry.errors import TransformError
 from robot_ai.pipeline.cloud_detector import into_frame
 from robot_ai.ros.detections_3d import from_detection_3d_array
 from robot_ai.ros.environment import image_transport_environment
@@ -99,7 +100,11 @@ class Reckless(Node):
             self.moved_at = self._times[-1][0]
 
     def _on_truth(self, message: Any) -> None:
-        way = self._transforms.lookup("base_link", message.header.frame_id, 0, 0.5)
+        try:
+            way = self._transforms.lookup("base_link", message.header.frame_id, 0, 0.5)
+        except TransformError:
+            # Where the sensors sit is heard a moment after they have begun to measure; the robot stands until then.
+            return
         boxes = into_frame(from_detection_3d_array(message), way)
         for detection, corners in zip(message.detections, boxes.corners(), strict=True):
             if detection.id == NAME:
