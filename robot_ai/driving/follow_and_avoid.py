@@ -108,7 +108,7 @@ class FollowAndAvoid:
         self._told_since: float | None = None
         self._turn_away = 0.0
         self._turned_away = -math.inf
-        # Whether what it turns away from is whom it followed.
+        # Whether what it turns away from is whom it followed or was to leave.
         self._leaving = False
 
     def saw_obstacles(self, now: float, points: Floats) -> None:
@@ -140,7 +140,7 @@ class FollowAndAvoid:
             if now - self._turned_away > _SAME_WAY:
                 self._side = self._away()
             self._turn_away = _TURN_AWAY
-            self._leaving = self.mode is Mode.FOLLOWING and self.settings.visit > 0
+            self._leaving = self.settings.visit > 0 and (self.mode is Mode.FOLLOWING or now < self._wander_until)
 
     def step(self, now: float) -> Motion:
         """The motion from now on."""

@@ -132,6 +132,17 @@ def test_whom_the_watchdog_holds_it_before_it_leaves_as_after_a_visit() -> None:
     assert min(gap for _, gap in history) >= 0.4
 
 
+def test_who_stands_in_its_way_after_a_visit_does_not_get_another_one_at_once() -> None:
+    """On its way on it would pass him more closely than it is let."""
+    world, guard = World([(3.0, 0.0)]), Guard(turn_distance=0.6)
+    settings = FollowSettings(Vehicle(stop_distance=0.4), follow_distance=1.4, person_margin=0.1, visit=2.0, wander=6.0)
+    modes = [mode for mode, _ in drive(world, FollowAndAvoid(settings), 60, True, guard)]
+    stopped = guard.verdicts.index(SafetyState.STOP, modes.index(Mode.ARRIVED))
+    held = modes.index(Mode.HELD, stopped)
+    left = next(step for step in range(held, len(modes)) if modes[step] is not Mode.HELD)
+    assert set(modes[left : left + 50]) == {Mode.SEARCHING}
+
+
 def test_where_the_watchdog_lets_it_not_even_turn_it_stays_where_it_is() -> None:
     world, guard = World([(1.0, 0.0)]), Guard(turn_distance=0.0)
     drive(world, FollowAndAvoid(FollowSettings()), 20, True, guard)
