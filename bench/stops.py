@@ -24,7 +24,6 @@ import numpy as np
 import rclpy
 from geometry_msgs.msg import Twist
 from nav_msgs.msg import Odometry
-from numpy.typing import NDArray
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.signals import SignalHandlerOptions
@@ -32,7 +31,9 @@ from vision_msgs.msg import Detection3DArray
 
 from robot_ai.cli.demo import member_processes
 from robot_ai.cli.demo_mcu import McuProcess
+from robot_ai.cli.demo_stops import STANDING, outline_gap
 from robot_ai.cli.processes import ProcessGroup
+from robot_ai.geometry.errors import TransformError
 from robot_ai.pipeline.cloud_detector import into_frame
 from robot_ai.ros.detections_3d import from_detection_3d_array
 from robot_ai.ros.environment import image_transport_environment
@@ -41,11 +42,9 @@ from robot_ai.ros.transforms import open_transforms
 
 # In worlds/room.sdf, and the directions in which the floor around him is free.
 NAME, PERSON, SIDES = "man_jacket", np.array([-2.7, -2.4]), (0.7, 2.4)
-# The robot's outline around base_link: rear, front, half width, in meters.
-REAR, FRONT, HALF_WIDTH = -0.26, 0.20, 0.20
 SPEED = 0.5
-# The robot stands when it was slower than this, for so long of its own time.
-STANDING, STOOD = 0.02, 2.0
+# It stands once it has been slow for so long of its own time.
+STOOD = 2.0
 
 
 @dataclass
@@ -101,19 +100,15 @@ class Reckless(Node):
             self.moved_at = self._times[-1][0]
 
     def _on_truth(self, message: Any) -> None:
-        way = self._transforms.lookup("base_link", message.header.frame_id, 0, 0.5)
+        try:
+            way = self._transforms.lookup("base_link", message.header.frame_id, 0, 0.5)
+        except TransformError:
+            # Where the sensors sit is heard a moment after they have begun to measure; the robot stands until then.
+            return
         boxes = into_frame(from_detection_3d_array(message), way)
         for detection, corners in zip(message.detections, boxes.corners(), strict=True):
             if detection.id == NAME:
                 self.gap = min(self.gap, outline_gap(corners[:4, :2]))
-
-
-def outline_gap(corners: NDArray[np.floating]) -> float:
-    """From the robot's outline to a box of corners (4, 2) in its frame, in meters, to a centimeter."""
-    steps = np.linspace(0, 1, 60)[:, None]
-    sides = np.concatenate([a + steps * (b - a) for a, b in zip(corners, np.roll(corners, -1, axis=0), strict=True)])
-    beyond = np.maximum(np.maximum((REAR, -HALF_WIDTH) - sides, sides - (FRONT, HALF_WIDTH)), 0)
-    return float(np.linalg.norm(beyond, axis=1).min())
 
 
 def one(seed: int, renderer: str, folder: Path, patience: float) -> Outcome:
@@ -122,7 +117,7 @@ def one(seed: int, renderer: str, folder: Path, patience: float) -> Outcome:
     side, away, off = rng.uniform(*SIDES), rng.uniform(1.9, 2.3), rng.uniform(-0.12, 0.12)
     x, y = PERSON + away * np.array([math.cos(side), math.sin(side)])
     heading = side + math.pi + math.atan2(off, away)
-    chosen = argparse.Namespace(world="room", seed=seed, renderer=renderer, backend="pytorch")
+    chosen = argparse.Namespace(world="room", seed=seed, renderer=renderer, backend="pytorch", swap_to="none")
     port = folder / "serial"
     nodes = [node for node in member_processes(chosen, port) if node.name != "follow_and_avoid"]
     nodes[0].parameters["robot_pose"] = f"{x:.3f} {y:.3f} {heading:.4f}"

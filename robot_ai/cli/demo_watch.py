@@ -22,6 +22,8 @@ from sensor_msgs.msg import Image, PointCloud2
 from std_msgs.msg import Bool
 from vision_msgs.msg import Detection2DArray, Detection3DArray, VisionInfo
 
+from robot_ai.bringup.table import BRIDGE
+from robot_ai.cli.demo_stops import StopLog
 from robot_ai.errors import RobotAIError
 from robot_ai.lidar.clouds import MAX_POINTS, cloud_view, xyz_of
 from robot_ai.lidar.detections import Detections3D
@@ -35,6 +37,7 @@ from robot_ai.ros.transforms import open_transforms
 from robot_ai.viewing.pictures import Moment
 
 BASE = "base_link"
+SAFETY = f"{BRIDGE.executable.name}: safety"
 _SENSOR = QoSProfile(depth=2, reliability=ReliabilityPolicy.BEST_EFFORT)
 _MANY = QoSProfile(depth=50)
 _LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -51,9 +54,9 @@ class Counts:
     shown: dict[int, float] = field(default_factory=dict)
     answered: set[int] = field(default_factory=set)
 
-    def lost(self, first: float, last: float) -> int:
-        """Images of this span of the monotonic clock that got no answer."""
-        return sum(first <= when <= last and stamp not in self.answered for stamp, when in self.shown.items())
+    def lost(self, first: float, last: float) -> list[int]:
+        """The stamps of images of this span of the monotonic clock that got no answer."""
+        return [s for s, when in self.shown.items() if first <= when <= last and s not in self.answered]
 
 
 class DemoWatch(Node):
@@ -67,10 +70,8 @@ class DemoWatch(Node):
         self.diagnostics: dict[str, dict[str, str]] = {}
         self.faults: dict[str, str] = {}
         self.persons_seen = 0
-        self.stopped: bool | None = None
-        self.stops = 0
+        self.log = StopLog()
         self.motors = 0.0
-        self.nearest_person = math.inf
         self.distance_driven = 0.0
         self._draw = draw
         self._transforms = open_transforms(self)
@@ -81,6 +82,7 @@ class DemoWatch(Node):
         self._path: list[tuple[float, float]] = []
         self._clock: tuple[float, int] | None = None
         self._first_clock: tuple[float, int] | None = None
+        self._origin = 0
         listen = self.create_subscription
         listen(Image, topics["image"], self._on_image, _SENSOR)
         listen(PointCloud2, topics["points"], self._on_points, _SENSOR)
@@ -101,6 +103,18 @@ class DemoWatch(Node):
         if self._clock is None or self._first_clock is None or self._clock[0] <= self._first_clock[0]:
             return math.nan
         return (self._clock[1] - self._first_clock[1]) / 1e9 / (self._clock[0] - self._first_clock[0])
+
+    def begin(self) -> None:
+        """The drive begins: its times, images and stops are counted from here."""
+        self._origin = self._clock[1] if self._clock else 0
+        self.counts = Counts()
+        self.log.begin()
+
+    def seconds(self, stamp: int | None = None) -> float:
+        """Simulated seconds from the beginning of the drive to a stamp in nanoseconds, or to now."""
+        if stamp is None:
+            stamp = self._clock[1] if self._clock else self._origin
+        return (stamp - self._origin) / 1e9
 
     @property
     def running(self) -> bool:
@@ -143,6 +157,8 @@ class DemoWatch(Node):
             return
         if kind == "found":
             self._newest_placed = stamp_of(message), boxes
+        else:
+            self.log.saw_people([detection.id for detection in message.detections], boxes)
 
     def _on_vision_info(self, message: Any) -> None:
         # As to_vision_info writes it: "nanodet_g 1.0 (pytorch)".
@@ -188,6 +204,7 @@ class DemoWatch(Node):
     def _on_odometry(self, message: Any) -> None:
         position, turn = message.pose.pose.position, message.pose.pose.orientation
         self._pose = (position.x, position.y, 2 * math.atan2(turn.z, turn.w))
+        self.log.moved(self.seconds(), message.twist.twist.linear.x)
         if not self._path:
             self._path.append((position.x, position.y))
         step = math.dist(self._path[-1], (position.x, position.y))
@@ -196,8 +213,7 @@ class DemoWatch(Node):
             self.distance_driven += step
 
     def _on_stop(self, message: Any) -> None:
-        self.stops += bool(message.data and self.stopped is False)
-        self.stopped = bool(message.data)
+        self.log.said_stop(self.seconds(), message.data)
 
     def _on_motors(self, message: Any) -> None:
         self.motors = float(message.linear.x)
@@ -214,3 +230,5 @@ class DemoWatch(Node):
                 self.faults[status.name] = status.message
             else:
                 self.faults.pop(status.name, None)
+            if status.name == SAFETY:
+                self.log.said_state(self.value(SAFETY, "state"), status.message)

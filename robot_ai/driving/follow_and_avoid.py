@@ -108,6 +108,8 @@ class FollowAndAvoid:
         self._told_since: float | None = None
         self._turn_away = 0.0
         self._turned_away = -math.inf
+        # Whether what it turns away from is whom it followed or was to leave.
+        self._leaving = False
 
     def saw_obstacles(self, now: float, points: Floats) -> None:
         """A scan: points (N, 2) in the robot's frame."""
@@ -126,6 +128,9 @@ class FollowAndAvoid:
         if self._turn_away:
             self._turned_away = now
             self._turn_away = max(self._turn_away - max(motion.turn * self._side, 0.0) * passed, 0.0)
+            if self._leaving:
+                # Nearer it is not let: this was the visit.
+                self._wander_until = now + self.settings.wander
         elif motion.speed >= _HELD or self._motion.speed < _TOLD:
             self._told_since = None
         elif self._told_since is None:
@@ -135,6 +140,7 @@ class FollowAndAvoid:
             if now - self._turned_away > _SAME_WAY:
                 self._side = self._away()
             self._turn_away = _TURN_AWAY
+            self._leaving = self.settings.visit > 0 and (self.mode is Mode.FOLLOWING or now < self._wander_until)
 
     def step(self, now: float) -> Motion:
         """The motion from now on."""

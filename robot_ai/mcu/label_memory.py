@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 from robot_ai.mcu.polar import PolarDetections
 
+# What swallowed somebody begins no further behind where he stood than this, in meters, as long as he is there.
+_BEHIND = 0.2
+
 
 @dataclass
 class _Known:
@@ -21,12 +24,14 @@ class LabelMemory:
     """Keeps a watched label at its place from message to message, for as long as anything is seen there.
 
     reach: how far, in meters, the nearest point of a thing moves between two messages at most. keep: seconds after
-    which a thing of which nothing is seen any more is forgotten; until then it is where it was.
+    which a thing of which nothing is seen any more is forgotten; until then it is where it was. doubt: seconds after
+    which one is forgotten that a large thing has swallowed, when that begins so far behind that he seems to have left.
     """
 
-    def __init__(self, reach: float = 0.5, keep: float = 1.0) -> None:
+    def __init__(self, reach: float = 0.5, keep: float = 1.0, doubt: float = 5.0) -> None:
         self._reach = reach
         self._keep = keep
+        self._doubt = doubt
         self._known: list[_Known] = []
 
     def watched(
@@ -35,7 +40,8 @@ class LabelMemory:
         """Of what is seen, what has a watched label (N,) or has had it; and what is not seen, but is not forgotten.
 
         `large` (N,) tells what is too large to be somebody who has lost his label: a wall, whose box reaches far beyond
-        it, around the robot even. Where he stands before one and is seen as a part of it, he stays where he was.
+        it, around the robot even. Where he stands before one and is seen as a part of it, he stays where he was: for as
+        long as the box around both begins there.
         `now` is a monotonic time in seconds. Things of unknown range have no place to be remembered by.
         """
         places = np.column_stack([seen.ranges * np.cos(seen.bearings), seen.ranges * np.sin(seen.bearings)])
@@ -44,15 +50,19 @@ class LabelMemory:
         for known in sorted(self._known, key=lambda each: each.range):
             gaps = np.linalg.norm(places - known.place, axis=1)
             near = np.flatnonzero(np.nan_to_num(gaps, nan=np.inf) <= self._reach)
+            patience = self._keep
             if len(near):
                 # One that still has the label is it; else the nearest one takes it over.
                 heirs, small = near[counted[near]], near[~large[near]]
                 if len(heirs) or len(small):
                     counted[heirs if len(heirs) else small[[np.argmin(gaps[small])]]] = True
                     continue
-                if (seen.ranges[near] > 0).any():
+                outside = seen.ranges[near][seen.ranges[near] > 0]
+                if (outside <= known.range + _BEHIND).any():
                     known.heard = now
-            if now - known.heard <= self._keep:
+                elif len(outside):
+                    patience = self._doubt
+            if now - known.heard <= patience:
                 unseen.append(known)
         taken = np.flatnonzero(counted)
         self._known = unseen + [

@@ -23,7 +23,7 @@ try:
     from robot_ai.simulation.apart import open_scene_apart
     from robot_ai.simulation.memory import return_memory, small_pages
     from robot_ai.simulation.pacing import Pace
-    from robot_ai.simulation.renderers import choose, open_renderer
+    from robot_ai.simulation.renderers import RAYS, choose, open_renderer
     from robot_ai.simulation.scene import MountedSensor, Scene
     from robot_ai.simulation.simulation import Settings, Simulation, Truth, label_names
 except ImportError as error:
@@ -51,6 +51,8 @@ class Simulator(SafeLifecycleNode):
         self._stop = threading.Event()
         self._fault = ""
         self._renderer = ""
+        # What was tried in vain before it.
+        self._broken: list[str] = []
         self._labels: tuple[str, ...] = ()
         self._settings = NodeParameters(
             self,
@@ -67,10 +69,10 @@ class Simulator(SafeLifecycleNode):
         with ThreadPoolExecutor(1) as pool:
             choice = pool.submit(choose, values.renderer)
             scene = open_scene_apart(values.world, values.robot, values.start, values.quality)
-            self._renderer, failures = choice.result() if _has_camera(scene) else ("", [])
+            self._renderer, self._broken = choice.result() if _has_camera(scene) else ("", [])
         for note in (*scene.world.notes, *label_names(self._labels, scene)):
             self.get_logger().warning(f"not simulated: {note}")
-        for failure in failures:
+        for failure in self._broken:
             self.get_logger().warning(f"images are not drawn with {failure}")
         self._simulation = Simulation(scene, self._simulation_settings(scene, values))
         drive = self._simulation.drive
@@ -183,6 +185,7 @@ class Simulator(SafeLifecycleNode):
         status.values = {
             "state": self.state_label,
             "renderer": self._renderer,
+            "not drawn with": "; ".join(self._broken),
             "real-time factor": f"{factor:.2f}",
             "real time lost (s)": f"{self._pace.lost:.2f}",
             "seed": str(values.seed),
@@ -204,6 +207,8 @@ class Simulator(SafeLifecycleNode):
             status.find(
                 WARN, f"simulated time runs at {factor:.2f} of real time; {values.real_time_factor:g} is wanted"
             )
+        if self._broken and self._renderer == RAYS:
+            status.find(WARN, f"images are drawn by casting rays: {self._broken[0]}")
         return [status]
 
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 import time
 from collections import deque
 
-# What was missed beyond this many seconds is not caught up with: a burst would starve everything else.
+# What was missed beyond this many seconds is not caught up with.
 _PATIENCE = 0.25
+# Later than this, in seconds, is more than the turn of a costly sensor, and caught up with so much faster than it was
+# to run: no camera sends three images at once, of which whoever is still at the first would drop the second.
+_HICCUP = 0.1
+_CATCH_UP = 1.25
 # The real-time factor is that of so many seconds.
 _WINDOW = 5.0
 
@@ -17,6 +21,9 @@ class Pace:
     def __init__(self, factor: float) -> None:
         self._factor = factor
         self._offset: float | None = None
+        self._due = 0.0
+        # Seconds that are still to be caught up with.
+        self._debt = 0.0
         self._marks: deque[tuple[float, float]] = deque()
         self.lost = 0.0
         """Seconds of real time by which it fell behind for good."""
@@ -31,10 +38,17 @@ class Pace:
         due = simulated / self._factor
         if self._offset is None:
             self._offset = now - due
+        else:
+            caught_up = min(self._debt, (1 - 1 / _CATCH_UP) * (due - self._due))
+            self._debt -= caught_up
+            self._offset -= caught_up
+        self._due = due
         ahead = due + self._offset - now
-        if ahead < -_PATIENCE:
-            self.lost -= ahead
+        if ahead < -_HICCUP:
             self._offset -= ahead
+            self._debt -= ahead
+            self.lost += max(0.0, self._debt - _PATIENCE)
+            self._debt = min(self._debt, _PATIENCE)
             return 0.0
         return max(0.0, ahead)
 

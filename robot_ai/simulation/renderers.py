@@ -19,7 +19,8 @@ GL_KINDS = ("egl", "osmesa")
 KINDS = (AUTO, *GL_KINDS, RAYS)
 # Debian's and Ubuntu's packages that bring each.
 PACKAGES = {"egl": "libegl1 libgl1-mesa-dri", "osmesa": "libosmesa6"}
-_PROBE_TIMEOUT = 30.0
+# Seconds that a probe may take: a driver may hang as well as die.
+PROBE_LIMIT = 30.0
 
 
 class Renderer(Protocol):
@@ -40,8 +41,9 @@ class Renderer(Protocol):
         """Frees it, in that thread."""
 
 
-def choose(kind: str) -> tuple[str, list[str]]:
-    """The way of drawing to take, and what was tried in vain. `auto` takes EGL, else OSMesa, else rays.
+def choose(kind: str, limit: float = PROBE_LIMIT) -> tuple[str, list[str]]:
+    """The way of drawing to take, and what was tried in vain, each for `limit` seconds at most. `auto` takes EGL, else
+    OSMesa, else rays.
 
     Raises RendererError when the one that is asked for does not work.
     """
@@ -49,7 +51,7 @@ def choose(kind: str) -> tuple[str, list[str]]:
         return RAYS, []
     failures: list[str] = []
     for candidate in GL_KINDS if kind == AUTO else (kind,):
-        problem = probe(candidate)
+        problem = probe(candidate, limit)
         if not problem:
             return candidate, failures
         failures.append(f"{candidate}: {problem} (Debian and Ubuntu: apt install {PACKAGES[candidate]})")
@@ -58,14 +60,14 @@ def choose(kind: str) -> tuple[str, list[str]]:
     return RAYS, failures
 
 
-def probe(kind: str) -> str:
-    """Why a kind of OpenGL does not work, empty when it does. Tried in a process of its own: a broken driver kills the
-    process that asks it."""
+def probe(kind: str, limit: float = PROBE_LIMIT) -> str:
+    """Why a kind of OpenGL does not work, empty when it does. Tried in a process of its own, which is ended after
+    `limit` seconds: a broken driver kills the process that asks it, or keeps it."""
     command = [sys.executable, "-m", "robot_ai.simulation.renderer_probe", kind]
     try:
-        result = subprocess.run(command, capture_output=True, text=True, timeout=_PROBE_TIMEOUT, check=False)
+        result = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=False)
     except subprocess.TimeoutExpired:
-        return f"no image within {_PROBE_TIMEOUT:.0f} s"
+        return f"no image within {limit:g} s"
     if result.returncode == 0:
         return ""
     last = (result.stdout + result.stderr).strip().splitlines()[-1:]

@@ -24,6 +24,7 @@ _BAR = 28
 _INK = (235, 235, 235)
 _PATH = (80, 200, 255)
 _ROBOT = (60, 140, 255)
+_ALARM = (30, 30, 190)
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Moment:
     """What was known at one moment.
 
     image: BGR (H, W, 3) uint8. found: boxes in it. points: (N, 3) in the robot's frame. placed: boxes in that frame.
-    path: (M, 2) where the robot was, in its frame of now, meters. caption: one line.
+    path: (M, 2) where the robot was, in its frame of now, meters. caption: one line; alarm: whether it is one of alarm.
     """
 
     image: Image
@@ -40,6 +41,7 @@ class Moment:
     placed: Detections3D
     path: NDArray[np.floating]
     caption: str = ""
+    alarm: bool = False
 
 
 def compose(moment: Moment) -> Image:
@@ -53,7 +55,7 @@ def compose(moment: Moment) -> Image:
     middle = side // 2
     nose = np.array([[middle, middle - 12], [middle - 8, middle + 8], [middle + 8, middle + 8]], np.int32)
     cv2.fillPoly(right, [nose], _ROBOT, cv2.LINE_AA)
-    bar = np.zeros((_BAR, left.shape[1] + side, 3), np.uint8)
+    bar = np.full((_BAR, left.shape[1] + side, 3), _ALARM if moment.alarm else (0, 0, 0), np.uint8)
     cv2.putText(bar, moment.caption, (8, 19), cv2.FONT_HERSHEY_SIMPLEX, 0.5, _INK, 1, cv2.LINE_AA)
     picture: Image = np.vstack([np.hstack([left, right]), bar])
     return picture

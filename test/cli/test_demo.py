@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -38,7 +39,7 @@ def left_of(children: list[psutil.Process]) -> list[psutil.Process]:
 @pytest.mark.timeout(300)
 def test_a_robot_sees_drives_swaps_and_is_scored(tmp_path: Path) -> None:
     process = demo(
-        "--backend", "tensorflow", "--swap-to", "pytorch", "--duration", 30, "--output", tmp_path, "--record"
+        "--backend", "tensorflow", "--swap-to", "pytorch", "--duration", 40, "--output", tmp_path, "--record"
     )
     output, _ = process.communicate(timeout=240)
     assert process.returncode == 0, output
@@ -48,6 +49,12 @@ def test_a_robot_sees_drives_swaps_and_is_scored(tmp_path: Path) -> None:
     assert person["range error p50 (m)"] < 0.25
     assert summary["2d"]["tensorflow"]["person"]["recall"] > 0.3
     assert summary["swap"]["lost"] is not None, output
+    # The microcontroller has stopped the robot in front of a person, and told so.
+    before = next(stop for stop in summary["stops"] if stop["person"])
+    assert 0.4 <= before["gap"] <= 1.2
+    assert f"s before {before['person']}, {before['gap']:.2f} m away" in output
+    assert re.search(r"^ +[0-9.]+ s  STOP before", output, re.MULTILINE)
+    assert summary["driven (m)"] > 0.5
     ledger = {key: int(value) for key, value in summary["ledger"].items()}
     dropped = sum(count for key, count in ledger.items() if key.startswith("frames dropped"))
     assert ledger["frames received"] == ledger["frames published"] + dropped + ledger["frames in flight"]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from robot_ai.driving.arcs import Motion
+from robot_ai.driving.arcs import Motion, Vehicle
 from robot_ai.driving.errors import DriveSettingsError
 from robot_ai.driving.follow_and_avoid import FollowAndAvoid, FollowSettings, Mode, People
 from robot_ai.safety.watchdog import SafetyLimits, SafetyState, Watchdog
@@ -113,6 +113,34 @@ def test_turns_away_from_whom_the_watchdog_holds_it_before_and_drives_on(offset:
     assert guard.verdicts[-100:].count(SafetyState.OK) > 50
     assert min(gap for _, gap in history[10:]) >= 0.4
     assert math.hypot(world.x, world.y) > 1.0
+
+
+def test_whom_the_watchdog_holds_it_before_it_leaves_as_after_a_visit() -> None:
+    """It would go nearer than it is let: it is stopped on its way, looks for another way, and comes back."""
+    world, guard = World([(3.0, 0.2)]), Guard(turn_distance=0.6)
+    vehicle = Vehicle(stop_distance=0.4)
+    settings = FollowSettings(vehicle=vehicle, follow_distance=0.4, person_margin=0.1, wander=6.0)
+    history = drive(world, FollowAndAvoid(settings), 60, True, guard)
+    modes = [mode for mode, _ in history]
+    assert Mode.ARRIVED not in modes
+    stopped = guard.verdicts.index(SafetyState.STOP, 20)
+    held = modes.index(Mode.HELD, stopped)
+    left = next(step for step in range(held, len(modes)) if modes[step] is not Mode.HELD)
+    assert set(modes[left : left + 50]) == {Mode.SEARCHING}
+    assert history[left + 50][1] > history[left][1] + 0.2, "it has gone elsewhere"
+    assert guard.verdicts.index(SafetyState.STOP, modes.index(Mode.FOLLOWING, left)), "and comes back"
+    assert min(gap for _, gap in history) >= 0.4
+
+
+def test_who_stands_in_its_way_after_a_visit_does_not_get_another_one_at_once() -> None:
+    """On its way on it would pass him more closely than it is let."""
+    world, guard = World([(3.0, 0.0)]), Guard(turn_distance=0.6)
+    settings = FollowSettings(Vehicle(stop_distance=0.4), follow_distance=1.4, person_margin=0.1, visit=2.0, wander=6.0)
+    modes = [mode for mode, _ in drive(world, FollowAndAvoid(settings), 60, True, guard)]
+    stopped = guard.verdicts.index(SafetyState.STOP, modes.index(Mode.ARRIVED))
+    held = modes.index(Mode.HELD, stopped)
+    left = next(step for step in range(held, len(modes)) if modes[step] is not Mode.HELD)
+    assert set(modes[left : left + 50]) == {Mode.SEARCHING}
 
 
 def test_where_the_watchdog_lets_it_not_even_turn_it_stays_where_it_is() -> None:

@@ -41,8 +41,18 @@ def test_a_person_before_a_wall_who_is_seen_as_a_part_of_it_stays_where_he_was()
     memory = LabelMemory(keep=1.0)
     nearest(memory, 0.0, seen((0.9, 0.0)), True)
     for step in range(1, 30):
-        assert nearest(memory, step / 2, seen((1.1, 0.0)), False, large=(True,)) == 0.9
+        # The box around both begins where he does.
+        assert nearest(memory, step / 2, seen((0.95, 0.0)), False, large=(True,)) == 0.9
     assert nearest(memory, 15.0, seen((1.0, 0.0), (1.1, 0.0)), False, False, large=(False, True)) == 1.0
+
+
+def test_who_left_while_he_was_seen_as_a_part_of_a_wall_is_not_waited_for_for_ever() -> None:
+    """The wall alone begins behind where he stood; for a while that may be him, a step further back."""
+    memory = LabelMemory(keep=1.0, doubt=5.0)
+    nearest(memory, 0.0, seen((0.9, 0.0)), True)
+    nearest(memory, 0.5, seen((0.9, 0.0)), False, large=(True,))
+    assert nearest(memory, 5.4, seen((1.25, 0.0)), False, large=(True,)) == 0.9
+    assert nearest(memory, 5.6, seen((1.25, 0.0)), False, large=(True,)) == math.inf
 
 
 def test_a_large_thing_that_has_the_label_counts_itself() -> None:

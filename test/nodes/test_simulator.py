@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 from geometry_msgs.msg import Twist
 from nav_msgs.msg import Odometry
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
@@ -177,3 +178,19 @@ def test_a_bad_world_is_told_and_can_be_mended(tmp_path: Path) -> None:
         assert np.isposinf(scans[-1].ranges[180])
         _, _, values = Diagnostics(peer).next("world")
         assert float(values["real-time factor"]) > 1.5
+
+
+def test_a_renderer_that_was_fallen_back_to_is_told_with_its_reasons(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Real libraries, made unusable by telling libglvnd of no vendor; OSMesa, where it is installed, needs none."""
+    monkeypatch.setenv("__EGL_VENDOR_LIBRARY_DIRS", "/nonexistent")
+    monkeypatch.setenv("LIBGL_DRIVERS_PATH", "/nonexistent")
+    with node_and_peer("simulator", arguments(YARD), tmp_path / "log") as (_, peer):
+        images = peer.listen(Image, "camera/image_raw")
+        peer.wait(lambda: images, 90)
+        level, text, values = Diagnostics(peer).next("world")
+    assert values["not drawn with"].startswith("egl: ")
+    assert "libegl1" in values["not drawn with"]
+    if values["renderer"] == "rays":
+        assert level and "casting rays: egl: " in text

@@ -26,7 +26,7 @@ from robot_ai.simulation.errors import RendererError
 from robot_ai.simulation.gl_renderer import may_be_seen
 from robot_ai.simulation.quality import Quality
 from robot_ai.simulation.ray_renderer import STRIDE
-from robot_ai.simulation.renderers import choose, probe
+from robot_ai.simulation.renderers import GL_KINDS, choose, probe
 from robot_ai.simulation.sdf_types import CameraSpec
 
 RENDERERS = working_renderers()
@@ -191,3 +191,12 @@ def test_one_that_is_asked_for_and_does_not_work_is_refused() -> None:
         pytest.skip("both kinds of OpenGL work here")
     with pytest.raises(RendererError, match=rf"{missing[0]}.*apt install"):
         choose(missing[0])
+
+
+def test_a_driver_that_hangs_is_given_up_for_the_next_renderer() -> None:
+    """No probe is through in a hundredth of a second: each is ended, and what needs no driver is left."""
+    kind, reasons = choose("auto", limit=0.01)
+    assert kind == "rays"
+    assert [reason.split(" (")[0] for reason in reasons] == [f"{name}: no image within 0.01 s" for name in GL_KINDS]
+    with pytest.raises(RendererError, match=r"egl: no image within 0\.01 s.*renderer:=auto"):
+        choose("egl", limit=0.01)

@@ -213,11 +213,30 @@ def test_pace_sleeps_while_ahead_and_gives_up_what_is_lost() -> None:
     pace = Pace(2.0)
     assert pace.delay(0.0, 100.0) == 0
     assert pace.delay(1.0, 100.1) == pytest.approx(0.4)
-    assert pace.delay(2.0, 101.1) == 0, "a tenth of a second late is caught up with"
+    assert pace.delay(2.0, 101.05) == 0, "a twentieth of a second late is caught up with at once"
     assert pace.delay(3.0, 101.2) == pytest.approx(0.3)
     assert pace.delay(4.0, 105.0) == 0
-    assert pace.lost == pytest.approx(3.0)
-    assert pace.delay(5.0, 105.0) == pytest.approx(0.5), "from then on it keeps pace again"
+    assert pace.lost == pytest.approx(2.75)
+    assert pace.delay(5.0, 105.0) == pytest.approx(0.4), "the rest is caught up with, a fifth faster"
+    for second in range(6, 20):
+        pace.delay(float(second), 105.0 + (second - 5) / 2)
+    assert pace.delay(20.0, 112.5) == pytest.approx(0.25), "until nothing but the lost is missing"
+
+
+def test_no_images_come_in_a_burst_after_a_hiccup() -> None:
+    """A step in 10 ms, an image in ten steps, on a clock that only sleeps and one hiccup move."""
+    for hiccup in (0.15, 0.25, 1.0):
+        pace, now, images = Pace(1.0), 50.0, []
+        for step in range(1, 400):
+            now += pace.delay(step / 100, now)
+            if step == 95:
+                now += hiccup
+            if step % 10 == 0:
+                images.append(now)
+        intervals = np.diff(images)
+        assert intervals.max() > 0.1 + hiccup - 0.03
+        assert np.sort(intervals)[0] > 0.079
+        assert images[-1] == pytest.approx(images[0] + 3.8 + max(0.0, hiccup - 0.25), abs=0.011)
 
 
 def test_pace_runs_free_and_tells_its_factor() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -33,6 +34,11 @@ def test_camera_top_view_and_caption_lie_side_by_side() -> None:
     assert picture[240:].any(), "the caption"
     # The path comes from behind, which is below the middle of the top view.
     assert picture[121:239, 438:442].max() > 150
+
+
+def test_an_alarm_is_red() -> None:
+    *_, red = compose(replace(moment(), alarm=True))[-1, -1].tolist()
+    assert red > 150 and compose(moment())[-1, -1].max() == 0
 
 
 def test_what_is_drawn_depends_on_where_things_are() -> None:
