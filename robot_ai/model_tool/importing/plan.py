@@ -64,7 +64,7 @@ def make_plan(inspection: Inspection, overrides: Overrides) -> Plan:
         "inputs": [{"name": "image", "height": height, "width": width, "layout": layout, **entry}],
         "outputs": [_output(name, output, match.unbatched) for name, output in match.tensors.items()],
         "decoder": {"type": match.decoder, **match.options},
-        "thresholds": _thresholds(match.decoder, overrides),
+        "thresholds": _thresholds(match, overrides),
         "artifacts": {inspection.backend: _artifact(inspection, tensor, match)},
     }
     wrap = tuple(output.name for output in match.tensors.values()) if match.unbatched else ()
@@ -130,8 +130,9 @@ def _output(name: str, tensor: TensorInfo, unbatched: bool) -> dict[str, Any]:
     return {"name": name, "shape": ["batch", *axes], "dtype": tensor.dtype if whole else "float32"}
 
 
-def _thresholds(decoder: str, overrides: Overrides) -> dict[str, Any]:
-    defaults = {"confidence": 0.25 if decoder == "classification" else 0.35, "iou": 1.0 if decoder in SETS else 0.6}
+def _thresholds(match: Match, overrides: Overrides) -> dict[str, Any]:
+    is_set = match.is_set or match.decoder in SETS
+    defaults = {"confidence": 0.25 if match.decoder == "classification" else 0.35, "iou": 1.0 if is_set else 0.6}
     return {
         "confidence": defaults["confidence"] if overrides.confidence is None else overrides.confidence,
         "iou": defaults["iou"] if overrides.iou is None else overrides.iou,

@@ -1,0 +1,169 @@
+"""YOLOv5 with its anchors, YOLOX and CenterNet, exported as their projects do: our boxes beside the projects' own.
+
+Weights are random (none can be downloaded here), spread so that scores differ; photos are real.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from real_networks import (
+    SIZE,
+    Image,
+    Photos,
+    Record,
+    Rows,
+    compare,
+    corners,
+    import_file,
+    liven,
+    overlap_threshold,
+    threshold,
+    within,
+)
+
+
+def in_photo(found: Rows, photo: Image) -> Rows:
+    """Boxes in the network's letterbox as boxes in the photo."""
+    height, width = photo.shape[:2]
+    gain = SIZE / max(height, width)
+    inner = np.array([round(width * gain), round(height * gain)])
+    moved = found.copy()
+    moved[:, :4] = (moved[:, :4] - np.tile((SIZE - inner) // 2, 2)) / np.tile(inner / (width, height), 2)
+    return within(moved, width, height)
+
+
+def spread(torch: Any, layers: list[Any], weight: float, bias: float, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    for layer in layers:
+        with torch.no_grad():
+            layer.weight.normal_(0, weight / layer.weight[0].numel() ** 0.5, generator=generator)
+            layer.bias.fill_(bias)
+
+
+def limits(table: Any) -> tuple[float, float]:
+    """Thresholds for a table (N, 5 + classes)."""
+    scores = table[:, 4:5] * table[:, 5:]
+    confidence = threshold(scores.max(axis=1), 200)
+    kept = scores.max(axis=1) > confidence
+    return confidence, overlap_threshold(corners(table[kept, :4]), scores[kept].argmax(axis=1))
+
+
+def test_yolov5(*, torch: Any, ultralytics: Any, tmp_path: Path, photos: Photos, record_property: Record) -> None:
+    pytest.importorskip("yolov5", reason="yolov5 is not installed: docs/import.md says how to run this")
+    from yolov5.models.yolo import DetectionModel
+    from yolov5.utils.general import non_max_suppression
+
+    import yolov5
+
+    torch.manual_seed(1)
+    network = DetectionModel(str(Path(yolov5.__file__).parent / "models" / "yolov5n.yaml"), ch=3, nc=80)
+    liven(torch, network, photos)
+    spread(torch, list(network.model[-1].m), 4.0, -1.0, 2)
+    head = network.model[-1]
+    network.eval()
+    head.export, head.dynamic, head.inplace = True, False, False
+    file = tmp_path / "yolov5n.onnx"
+    names = {"input_names": ["images"], "output_names": ["output0"]}
+    torch.onnx.export(network, (torch.rand(1, 3, SIZE, SIZE),), str(file), dynamo=False, opset_version=17, **names)
+    imported = import_file(file, tmp_path / "card", photos["china"], "--confidence", "0.02")
+    assert imported.card.decoder.type == "yolov5"
+    for photo, image in photos.items():
+        batch = imported.batch(image)
+        with torch.inference_mode():
+            raw = network(torch.from_numpy(batch))[0]
+        confidence, iou = limits(raw[0].numpy())
+        reference = non_max_suppression(raw.clone(), confidence, iou, max_det=300)[0].numpy()
+        same = imported.decode({"predictions": raw.numpy()}, confidence, iou)
+        compare(same, reference, record_property, f"{photo}, the same tensors")
+        compare(imported.decode(imported.run(batch), confidence, iou), reference, record_property, f"{photo}, onnx")
+        whole = in_photo(reference, image)
+        compare(imported.detect(image, confidence, iou), whole, record_property, f"{photo}, whole")
+
+
+@pytest.mark.parametrize("decoded", [False, True])
+@pytest.mark.parametrize("name", ["yolox-nano", "yolox-s"])
+def test_yolox(
+    *, torch: Any, torchvision: Any, tmp_path: Path, name: str, decoded: bool, photos: Photos, record_property: Record
+) -> None:
+    pytest.importorskip("yolox", reason="yolox is not installed: docs/import.md says how to run this")
+    from yolox.exp import get_exp
+    from yolox.utils import postprocess
+
+    torch.manual_seed(1)
+    network = get_exp(exp_name=name).get_model()
+    liven(torch, network, photos)
+    spread(torch, list(network.head.cls_preds), 3.0, -1.0, 2)
+    spread(torch, list(network.head.obj_preds), 3.0, -1.0, 3)
+    spread(torch, list(network.head.reg_preds), 1.0, 0.5, 4)
+    network.eval()
+    network.head.decode_in_inference = decoded
+    file = tmp_path / f"{name}.onnx"
+    names = {"input_names": ["images"], "output_names": ["output"]}
+    torch.onnx.export(network, (torch.rand(1, 3, SIZE, SIZE),), str(file), dynamo=False, opset_version=17, **names)
+    # Rows of 85 may also be YOLOv8's: the number of labels decides.
+    labels = tmp_path / "labels.txt"
+    labels.write_text("\n".join(f"thing {number}" for number in range(80)))
+    told = ["--labels", str(labels), "--confidence", "0.02", *(["--option", "decoded=true"] if decoded else [])]
+    imported = import_file(file, tmp_path / "card", photos["china"], *told)
+    assert imported.card.decoder.type == "yolox"
+    for photo, image in photos.items():
+        batch = imported.batch(image)
+        network.head.decode_in_inference = True
+        with torch.inference_mode():
+            raw = network(torch.from_numpy(batch))
+        confidence, iou = limits(raw[0].numpy())
+        found = postprocess(raw.clone(), 80, confidence, iou)[0].numpy()
+        reference = np.column_stack([found[:, :4], found[:, 4] * found[:, 5], found[:, 6]]).astype(np.float32)[:300]
+        compare(imported.decode(imported.run(batch), confidence, iou), reference, record_property, f"{photo}, onnx")
+        whole = in_photo(reference, image)
+        compare(imported.detect(image, confidence, iou), whole, record_property, f"{photo}, whole")
+
+
+@pytest.fixture
+def centernet(torch: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder src/lib of a checkout of CenterNet, which is in no registry."""
+    place = os.environ.get("CENTERNET")
+    if place is None:
+        pytest.skip("no checkout of CenterNet is named by CENTERNET: docs/import.md says how to run this")
+    monkeypatch.syspath_prepend(place)
+    return Path(place)
+
+
+def test_centernet(*, centernet: Path, torch: Any, tmp_path: Path, photos: Photos, record_property: Record) -> None:
+    from models.decode import ctdet_decode
+    from models.networks.msra_resnet import PoseResNet, resnet_spec
+
+    torch.manual_seed(1)
+    block, layers = resnet_spec[18]
+    network = PoseResNet(block, layers, {"hm": 80, "wh": 2, "reg": 2}, head_conv=64)
+    liven(torch, network, photos)
+    spread(torch, [network.hm[-1]], 3.0, -2.0, 2)
+    spread(torch, [network.wh[-1]], 6.0, 15.0, 3)
+    spread(torch, [network.reg[-1]], 0.3, 0.5, 4)
+    network.eval()
+
+    class Bare(torch.nn.Module):  # type: ignore[misc]
+        def forward(self, image: Any) -> Any:
+            found = network(image)[-1]
+            return found["hm"], found["wh"], found["reg"]
+
+    file = tmp_path / "centernet.onnx"
+    names = {"input_names": ["image"], "output_names": ["hm", "wh", "reg"]}
+    torch.onnx.export(Bare(), (torch.rand(1, 3, SIZE, SIZE),), str(file), dynamo=False, opset_version=17, **names)
+    imported = import_file(file, tmp_path / "card", photos["china"], "--confidence", "0.02")
+    assert imported.card.decoder.type == "centernet"
+    assert imported.card.decoder.options == {"stride": 4, "layout": "NCHW"}
+    for photo, image in photos.items():
+        batch = imported.batch(image)
+        with torch.inference_mode():
+            found = network(torch.from_numpy(batch))[-1]
+            listed = ctdet_decode(found["hm"].sigmoid(), found["wh"], found["reg"], K=100)[0].numpy()
+        confidence = threshold(listed[:, 4], 99)
+        listed = listed[listed[:, 4] > confidence]
+        listed[:, :4] *= 4  # cells of 4 pixels
+        compare(imported.detect(image, confidence), in_photo(listed, image), record_property, photo)

@@ -1,0 +1,111 @@
+"""torchvision's networks, exported by PyTorch and imported by us: our boxes beside torchvision's own.
+
+Weights are random (none can be downloaded here), spread so that scores differ; photos are real.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from real_networks import SIZE, Photos, Record, Rows, compare, import_file, liven, prove_export, threshold, within
+
+HEADS = ("classification_head", "box_predictor.cls_score", "head.classification")
+# Networks and how far their classifiers are spread. RetinaNet and FCOS have no class for the background: their first
+# label is class 0.
+DETECTORS = {
+    "ssdlite320_mobilenet_v3_large": (2.5, 1),
+    "ssd300_vgg16": (2.5, 1),
+    "fasterrcnn_mobilenet_v3_large_320_fpn": (20.0, 1),
+    "retinanet_resnet50_fpn": (2.0, 0),
+    "fcos_resnet50_fpn": (2.0, 0),
+}
+
+
+def spread(torch: Any, network: Any, width: float) -> None:
+    """Random weights in the classifier, so large that scores differ and some pass torchvision's own threshold."""
+    generator = torch.Generator().manual_seed(3)
+    for name, parameter in network.named_parameters():
+        if name.endswith("weight") and parameter.ndim > 1 and any(head in name for head in HEADS):
+            with torch.no_grad():
+                parameter.normal_(0, width / parameter[0].numel() ** 0.5, generator=generator)
+
+
+def build(torchvision: Any, torch: Any, name: str, photos: Photos) -> Any:
+    torch.manual_seed(1)
+    # No resizing of its own: the input has the network's size.
+    sizes = {} if "320" in name or "300" in name else {"min_size": SIZE, "max_size": SIZE}
+    network = getattr(torchvision.models.detection, name)(weights=None, weights_backbone=None, **sizes).eval()
+    liven(torch, network, photos)
+    spread(torch, network, DETECTORS[name][0])
+    return network
+
+
+def rows(result: dict[str, Any], first: int, confidence: float) -> Rows:
+    kept = result["scores"] >= confidence
+    columns = [result["boxes"][kept].numpy(), result["scores"][kept].numpy(), result["labels"][kept].numpy() - first]
+    return np.column_stack(columns).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_detectors(
+    *, torchvision: Any, torch: Any, tmp_path: Path, name: str, photos: Photos, record_property: Record
+) -> None:
+    network, first = build(torchvision, torch, name, photos), DETECTORS[name][1]
+    file = tmp_path / f"{name}.onnx"
+    size = 300 if "300" in name else SIZE
+    torch.onnx.export(network, ([torch.rand(3, size, size)],), str(file), dynamo=False, opset_version=17)
+    labels = tmp_path / "labels.txt"
+    named = [f"thing {number}" for number in range(first, 91)]
+    labels.write_text("\n".join(["__background__", *named] if first else named))
+    told = ["--labels", str(labels), "--confidence", "0.02", *([] if first else ["--option", "first_class=0"])]
+    imported = import_file(file, tmp_path / "card", photos["china"], *told)
+    assert imported.card.decoder.type == "torchvision"
+    for photo, image in photos.items():
+        batch = imported.batch(image)
+        with torch.inference_mode():
+            result = network([torch.from_numpy(batch[0])])[0]
+        confidence = threshold(result["scores"].numpy(), min(60, len(result["scores"]) - 1))
+        reference = rows(result, first, confidence)
+        outputs = {key: result[key].numpy()[np.newaxis] for key in ("boxes", "labels", "scores")}
+        compare(imported.decode(outputs, confidence), reference, record_property, f"{photo}, the same tensors")
+        compare(imported.decode(imported.run(batch), confidence), reference, record_property, f"{photo}, onnx")
+        height, width = image.shape[:2]
+        reference[:, :4] *= np.array([width / size, height / size] * 2, np.float32)
+        whole = within(reference, width, height)
+        compare(imported.detect(image, confidence), whole, record_property, f"{photo}, whole")
+    if "mobilenet" in name:
+        prove_export(imported.card, tmp_path / "exported")
+
+
+@pytest.mark.parametrize("kind", ["onnx", "pt2", "torchscript"])
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "efficientnet_b0"])
+def test_classifiers(*, torchvision: Any, torch: Any, tmp_path: Path, name: str, kind: str, photos: Photos) -> None:
+    torch.manual_seed(1)
+    network = torchvision.models.get_model(name, weights=None).eval()
+    liven(torch, network, photos)
+    last = [layer for layer in network.modules() if isinstance(layer, torch.nn.Linear)][-1]
+    with torch.no_grad():
+        last.weight.normal_(0, 4 / last.in_features**0.5, generator=torch.Generator().manual_seed(3))
+    example = (torch.rand(1, 3, SIZE, SIZE),)
+    file = tmp_path / f"{name}.{'pt' if kind == 'torchscript' else kind}"
+    if kind == "onnx":
+        torch.onnx.export(network, example, str(file), dynamo=False, opset_version=17)
+    elif kind == "pt2":
+        torch.export.save(torch.export.export(network, example), str(file))
+    else:
+        torch.jit.trace(network, example).save(str(file))
+    told = ["--size", f"{SIZE}x{SIZE}"] if kind == "torchscript" else []
+    imported = import_file(file, tmp_path / "card", photos["china"], "--confidence", "0.001", *told)
+    assert imported.card.decoder.type == "classification"
+    for image in photos.values():
+        with torch.inference_mode():
+            chances = network(torch.from_numpy(imported.batch(image))).softmax(dim=1)[0]
+        best = chances.topk(5)
+        found = imported.detect(image, 0.001)
+        assert found[:, 5].astype(int).tolist() == best.indices.tolist()
+        np.testing.assert_allclose(found[:, 4], best.values.numpy(), rtol=1e-3)
+        assert (found[:, :4] == (0, 0, image.shape[1], image.shape[0])).all()
+    imported.detector.close()
