@@ -168,7 +168,7 @@ def test_centers_and_sizes_taken_for_corners_are_noticed(tmp_path: Path, capsys:
     detector = ImageDetector.load(BackendChoice(model=str(tmp_path / "out"), backend="onnx"))
     found = detector.detect([bright()], DetectionSettings()).detections[0]
     detector.close()
-    assert found.names == ("nut", "bolt")
+    assert found.names == ["nut", "bolt"]
     np.testing.assert_allclose(found.xyxy, [[64, 36, 96, 84], [32, 92, 48, 108]], atol=1e-3)
 
 

@@ -127,7 +127,11 @@ def test_yolox_needs_a_row_for_each_cell() -> None:
 
 
 @given(
-    st.integers(0, 2**32), st.floats(0, 1, width=32), st.integers(0, 1), st.booleans(), st.sampled_from(["xyxy", "cxcywh"])
+    seed=st.integers(0, 2**32),
+    confidence=st.floats(0, 1, width=32),
+    item=st.integers(0, 1),
+    normalized=st.booleans(),
+    order=st.sampled_from(["xyxy", "cxcywh"]),
 )
 def test_end_to_end_rows_equal_the_plain_loop(
     seed: int, confidence: float, item: int, normalized: bool, order: str

@@ -153,8 +153,9 @@ def _refuse_other_corners(plan: Plan, outputs: Any) -> None:
     # Weights that are not trained turn a few of them.
     if turned > len(rows) / 2:
         raise DecoderGuessError(
-            f"boxes were taken for left, top, right, bottom, but {turned} of {len(rows)} then end before they begin: they "
-            "are center and size. Give --option box_order=cxcywh, with normalized=true where they are parts of the sides"
+            f"boxes were taken for left, top, right, bottom, but {turned} of {len(rows)} then end before they begin: "
+            "they are center and size. Give --option box_order=cxcywh, and normalized=true where they are parts of the "
+            "sides"
         )
 
 

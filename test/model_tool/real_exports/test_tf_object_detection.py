@@ -82,7 +82,9 @@ def checkpoint(config: Any, folder: Path, photos: Photos) -> Any:
     generator = np.random.default_rng(2)
     for variable in model._feature_extractor.trainable_variables if hasattr(model, "_feature_extractor") else []:
         if len(variable.shape) == 4:
-            wide = 1.4 / np.sqrt(np.prod(variable.shape[:-1]) if variable.shape[-1] > 1 else np.prod(variable.shape[:2]))
+            wide = 1.4 / np.sqrt(
+                np.prod(variable.shape[:-1]) if variable.shape[-1] > 1 else np.prod(variable.shape[:2])
+            )
             variable.assign(generator.normal(0, wide, variable.shape))
     tf.train.Checkpoint(model=model).save(str(folder / "ckpt"))
     return model

@@ -99,7 +99,13 @@ def test_detr_and_its_relatives(
         torch.export.save(torch.export.export(module, (example,)), str(file))
     labels = tmp_path / "labels.txt"
     labels.write_text("\n".join(f"thing {number}" for number in range(CLASSES)))
-    told = ["--labels", str(labels), "--confidence", "0.05", *(PLAIN if name in ("RTDetr", "RTDetrV2", "DFine") else [])]
+    told = [
+        "--labels",
+        str(labels),
+        "--confidence",
+        "0.05",
+        *(PLAIN if name in ("RTDetr", "RTDetrV2", "DFine") else []),
+    ]
     imported = import_file(file, tmp_path / "card", photos["china"], *told)
     assert imported.card.decoder.type == "detr"
     assert imported.card.decoder.options == {"activation": "softmax" if with_softmax else "sigmoid"}
