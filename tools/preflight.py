@@ -20,8 +20,8 @@ _GIGABYTES = {
     "pytorch": 1.5, "tensorflow": 2.5, "litert": 0.2, "onnx": 0.3, "openvino": 0.5, "serving": 0.1,
     "convert": 0.3, "benchmark": 0.2, "simulation": 0.3, "view": 0.5, "bags": 0.1,
 }  # fmt: skip
-# The first pip that goes from a conflict straight back to what caused it. Before, it tries every version of every package
-# chosen since: with PyTorch's CUDA build it was still trying after 15 minutes.
+# The first pip that goes from a conflict straight back to what caused it. Before, it tries every version of every
+# package chosen since: with PyTorch's CUDA build it was still trying after 15 minutes.
 _PIP = (23, 1)
 _DISTRIBUTION = "install ROS 2 Jazzy's distribution and build with colcon instead: see README.md"
 _TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"

@@ -55,10 +55,9 @@ def limits(table: Any) -> tuple[float, float]:
 
 def test_yolov5(*, torch: Any, ultralytics: Any, tmp_path: Path, photos: Photos, record_property: Record) -> None:
     pytest.importorskip("yolov5", reason="yolov5 is not installed: docs/import.md says how to run this")
+    import yolov5
     from yolov5.models.yolo import DetectionModel
     from yolov5.utils.general import non_max_suppression
-
-    import yolov5
 
     torch.manual_seed(1)
     network = DetectionModel(str(Path(yolov5.__file__).parent / "models" / "yolov5n.yaml"), ch=3, nc=80)
