@@ -20,14 +20,16 @@ model { ssd {
   feature_extractor {
     type: "ssd_mobilenet_v2_keras" depth_multiplier: 1.0 min_depth: 16
     conv_hyperparams { regularizer { l2_regularizer { weight: 4e-5 } }
-      initializer { truncated_normal_initializer { stddev: 0.03 } } activation: RELU_6 batch_norm { decay: 0.97 epsilon: 0.001 } }
+      initializer { truncated_normal_initializer { stddev: 0.03 } }
+      activation: RELU_6 batch_norm { decay: 0.97 epsilon: 0.001 } }
     override_base_feature_extractor_hyperparams: true
   }
   box_coder { faster_rcnn_box_coder { y_scale: 10 x_scale: 10 height_scale: 5 width_scale: 5 } }
   matcher { argmax_matcher { matched_threshold: 0.5 unmatched_threshold: 0.5 } }
   similarity_calculator { iou_similarity { } }
   box_predictor { convolutional_box_predictor {
-    conv_hyperparams { regularizer { l2_regularizer { weight: 4e-5 } } initializer { random_normal_initializer { stddev: 0.1 } }
+    conv_hyperparams { regularizer { l2_regularizer { weight: 4e-5 } }
+      initializer { random_normal_initializer { stddev: 0.1 } }
       activation: RELU_6 batch_norm { decay: 0.97 epsilon: 0.001 } }
     kernel_size: 1 box_code_size: 4 class_prediction_bias_init: -3 } }
   anchor_generator { ssd_anchor_generator { num_layers: 6 min_scale: 0.2 max_scale: 0.95
