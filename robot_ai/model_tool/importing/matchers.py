@@ -171,11 +171,11 @@ def _detr(network: Network) -> Match | None:
         return None
     columns = logits.shape[2] or 1
     # With labels as many as columns there is no room for "no object".
-    with_sigmoid = network.classes == columns
+    with_sigmoid = network.options.get("activation", "sigmoid" if network.classes == columns else "") == "sigmoid"
     classes = columns if with_sigmoid else columns - 1
     if network.classes not in (None, classes):
         return None
-    how = "sigmoid, as every column is a label" if with_sigmoid else 'softmax, the last column being "no object"'
+    how = "sigmoid, every column being a label" if with_sigmoid else 'softmax, the last column being "no object"'
     options = {"activation": "sigmoid" if with_sigmoid else "softmax"}
     reason = f"{boxes.shape[1]} queries with a box and {columns} class logits each; {how}"
     return Match("detr", {"logits": logits, "boxes": boxes}, reason, classes, options)

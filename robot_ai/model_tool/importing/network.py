@@ -21,7 +21,8 @@ class Network:
     """The outputs of a model, and what else helps to tell its decoder.
 
     classes: the number of labels, where it is known. named: the model's own output names, by the decoder's, where the
-    user gave them. told: whether the user chose the decoder, so that its shape alone decides.
+    user gave them. told: whether the user chose the decoder, so that its shape alone decides. options: the decoder's
+    options that the user gave.
     """
 
     outputs: tuple[TensorInfo, ...]
@@ -32,6 +33,7 @@ class Network:
     metadata: Mapping[str, str]
     named: Mapping[str, str] = field(default_factory=dict)
     told: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def cells(self, strides: Sequence[int]) -> int:
         """The cells of a head with these strides."""
