@@ -33,6 +33,7 @@ CASES: dict[str, tuple[Network, str, int | None]] = {
     "yolov8": (network(("output0", (1, 84, 2100))), "yolov8", 80),
     "yolov8 of one class": (network(("output0", (1, 5, 2100))), "yolov8", 1),
     "yolov8 with P6": (network(("output0", (1, 84, 2125))), "yolov8", 80),
+    "yolov3-tiny": (network(("output0", (1, 84, 500))), "yolov8", 80),
     "yolov8 transposed": (network(("out", (1, 2100, 84)), classes=80), "yolov8", 80),
     "yolov8 of any length": (network(("output0", (None, 84, None))), "yolov8", 80),
     "yolov5": (network(("output", (1, 6300, 85))), "yolov5", 80),

@@ -27,7 +27,7 @@ EXPECTATIONS = {
     "boxes": "boxes (batch, N, 4) left, top, right, bottom in pixels, scores (batch, N, classes)",
     "classification": "one output (batch, classes)",
 }
-YOLO_STRIDES = ((8, 16, 32), (8, 16, 32, 64), (4, 8, 16, 32))
+YOLO_STRIDES = ((8, 16, 32), (8, 16, 32, 64), (4, 8, 16, 32), (16, 32))
 # Exports that end in chosen boxes give a few hundred; heads without NMS give thousands of rows.
 MOST_CHOSEN = 1000
 

@@ -6,6 +6,7 @@ Weights are random (none can be downloaded here), spread so that scores differ; 
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -53,14 +54,31 @@ def limits(table: Any) -> tuple[float, float]:
     return confidence, overlap_threshold(corners(table[kept, :4]), scores[kept].argmax(axis=1))
 
 
-def test_yolov5(*, torch: Any, ultralytics: Any, tmp_path: Path, photos: Photos, record_property: Record) -> None:
-    pytest.importorskip("yolov5", reason="yolov5 is not installed: docs/import.md says how to run this")
-    import yolov5
-    from yolov5.models.yolo import DetectionModel
-    from yolov5.utils.general import non_max_suppression
+def checkout(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes a checkout importable that is in no registry; several of them call their packages `models` and `utils`."""
+    place = os.environ.get(variable)
+    if place is None:
+        pytest.skip(f"no checkout is named by {variable}: docs/import.md says how to run this")
+    monkeypatch.syspath_prepend(place)
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("models", "utils")]:
+        monkeypatch.delitem(sys.modules, name)
+
+
+def test_yolov5(
+    *,
+    torch: Any,
+    ultralytics: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    photos: Photos,
+    record_property: Record,
+) -> None:
+    checkout("YOLOV5", monkeypatch)
+    from models.yolo import DetectionModel
+    from utils.general import non_max_suppression
 
     torch.manual_seed(1)
-    network = DetectionModel(str(Path(yolov5.__file__).parent / "models" / "yolov5n.yaml"), ch=3, nc=80)
+    network = DetectionModel(str(Path(os.environ["YOLOV5"]) / "models" / "yolov5n.yaml"), ch=3, nc=80)
     liven(torch, network, photos)
     spread(torch, list(network.model[-1].m), 4.0, -1.0, 2)
     head = network.model[-1]
@@ -123,17 +141,10 @@ def test_yolox(
         compare(imported.detect(image, confidence, iou), whole, record_property, f"{photo}, whole")
 
 
-@pytest.fixture
-def centernet(torch: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder src/lib of a checkout of CenterNet, which is in no registry."""
-    place = os.environ.get("CENTERNET")
-    if place is None:
-        pytest.skip("no checkout of CenterNet is named by CENTERNET: docs/import.md says how to run this")
-    monkeypatch.syspath_prepend(place)
-    return Path(place)
-
-
-def test_centernet(*, centernet: Path, torch: Any, tmp_path: Path, photos: Photos, record_property: Record) -> None:
+def test_centernet(
+    *, torch: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photos: Photos, record_property: Record
+) -> None:
+    checkout("CENTERNET", monkeypatch)
     from models.decode import ctdet_decode
     from models.networks.msra_resnet import PoseResNet, resnet_spec
 
