@@ -10,6 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
 
 from robot_ai.backends.loading import BackendChoice
 from robot_ai.cli.main import main
@@ -40,10 +41,10 @@ def compare(ours: Rows, theirs: Rows, record: Record, what: str) -> None:
     assert len(ours) == len(theirs)
     overlap = overlaps(theirs, ours) * (theirs[:, np.newaxis, 5] == ours[np.newaxis, :, 5])
     overlap[np.abs(theirs[:, np.newaxis, 4] - ours[np.newaxis, :, 4]) > MOST_SCORE_DIFFERENCE] = 0
-    partners = overlap.argmax(axis=1)
-    assert len(set(partners.tolist())) == len(theirs)
-    least = float(overlap.max(axis=1).min())
-    apart = float(np.abs(theirs[:, 4] - ours[partners, 4]).max())
+    # Clipped to the photo, several boxes may be one: each has a partner of its own all the same.
+    rows, partners = linear_sum_assignment(overlap, maximize=True)
+    least = float(overlap[rows, partners].min())
+    apart = float(np.abs(theirs[rows, 4] - ours[partners, 4]).max())
     record(what, f"{len(theirs)} boxes, IoU >= {least:.6f}, score difference <= {apart:.2e}")
     assert least >= LEAST_OVERLAP
     assert apart <= MOST_SCORE_DIFFERENCE
@@ -121,6 +122,32 @@ def liven(torch: Any, network: Any, photos: Photos, call: Callable[[Any], Any] |
     with torch.no_grad():
         (call or network)(batch)
     network.eval()
+
+
+def spread(torch: Any, layers: list[Any], run: Callable[[], Any], deviation: float, bias: float = 0.0) -> None:
+    """Random weights for last layers, so large that what they give in `run` has this deviation around the bias."""
+    generator = torch.Generator().manual_seed(2)
+    given: dict[Any, list[Any]] = {layer: [] for layer in layers}
+    hooks = [layer.register_forward_hook(lambda layer, _, out: given[layer].append(out.flatten())) for layer in layers]
+    with torch.no_grad():
+        for layer in layers:
+            layer.weight.normal_(generator=generator)
+            if layer.bias is not None:
+                layer.bias.zero_()
+        run()
+        for layer in layers:
+            if given[layer]:
+                layer.weight *= deviation / torch.cat(given[layer]).std()
+            if layer.bias is not None:
+                layer.bias.fill_(bias)
+    for hook in hooks:
+        hook.remove()
+
+
+def example(torch: Any, photos: Photos, size: int = SIZE) -> Any:
+    """A photo as a batch of one (1, 3, size, size), parts of 255."""
+    image = cv2.resize(photos["china"], (size, size))[:, :, ::-1].copy()
+    return torch.from_numpy(image).permute(2, 0, 1)[None] / 255
 
 
 def threshold(scores: NDArray[Any], most: int) -> float:

@@ -5,6 +5,7 @@ Weights are random (none can be downloaded here), spread so that scores differ; 
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from pathlib import Path
@@ -20,9 +21,11 @@ from real_networks import (
     Rows,
     compare,
     corners,
+    example,
     import_file,
     liven,
     overlap_threshold,
+    spread,
     threshold,
     within,
 )
@@ -36,14 +39,6 @@ def in_photo(found: Rows, photo: Image) -> Rows:
     moved = found.copy()
     moved[:, :4] = (moved[:, :4] - np.tile((SIZE - inner) // 2, 2)) / np.tile(inner / (width, height), 2)
     return within(moved, width, height)
-
-
-def spread(torch: Any, layers: list[Any], weight: float, bias: float, seed: int) -> None:
-    generator = torch.Generator().manual_seed(seed)
-    for layer in layers:
-        with torch.no_grad():
-            layer.weight.normal_(0, weight / layer.weight[0].numel() ** 0.5, generator=generator)
-            layer.bias.fill_(bias)
 
 
 def limits(table: Any) -> tuple[float, float]:
@@ -80,7 +75,7 @@ def test_yolov5(
     torch.manual_seed(1)
     network = DetectionModel(str(Path(os.environ["YOLOV5"]) / "models" / "yolov5n.yaml"), ch=3, nc=80)
     liven(torch, network, photos)
-    spread(torch, list(network.model[-1].m), 4.0, -1.0, 2)
+    spread(torch, list(network.model[-1].m), lambda: network(example(torch, photos)), 1.5, -1.0)
     head = network.model[-1]
     network.eval()
     head.export, head.dynamic, head.inplace = True, False, False
@@ -114,9 +109,9 @@ def test_yolox(
     torch.manual_seed(1)
     network = get_exp(exp_name=name).get_model()
     liven(torch, network, photos)
-    spread(torch, list(network.head.cls_preds), 3.0, -1.0, 2)
-    spread(torch, list(network.head.obj_preds), 3.0, -1.0, 3)
-    spread(torch, list(network.head.reg_preds), 1.0, 0.5, 4)
+    head, run = network.head, lambda: network(example(torch, photos) * 255)
+    spread(torch, [*head.cls_preds, *head.obj_preds], run, 2.0, -1.0)
+    spread(torch, list(head.reg_preds), run, 0.5, 0.5)
     network.eval()
     network.head.decode_in_inference = decoded
     file = tmp_path / f"{name}.onnx"
@@ -152,9 +147,10 @@ def test_centernet(
     block, layers = resnet_spec[18]
     network = PoseResNet(block, layers, {"hm": 80, "wh": 2, "reg": 2}, head_conv=64)
     liven(torch, network, photos)
-    spread(torch, [network.hm[-1]], 3.0, -2.0, 2)
-    spread(torch, [network.wh[-1]], 6.0, 15.0, 3)
-    spread(torch, [network.reg[-1]], 0.3, 0.5, 4)
+    run = functools.partial(network, example(torch, photos))
+    spread(torch, [network.hm[-1]], run, 1.5, -3.0)
+    spread(torch, [network.wh[-1]], run, 3.0, 15.0)
+    spread(torch, [network.reg[-1]], run, 0.2, 0.5)
     network.eval()
 
     class Bare(torch.nn.Module):  # type: ignore[misc]

@@ -10,27 +10,30 @@ from typing import Any
 
 import numpy as np
 import pytest
-from real_networks import SIZE, Photos, Record, Rows, compare, import_file, liven, prove_export, threshold, within
+from real_networks import (
+    SIZE,
+    Photos,
+    Record,
+    Rows,
+    compare,
+    example,
+    import_file,
+    liven,
+    prove_export,
+    spread,
+    threshold,
+    within,
+)
 
-HEADS = ("classification_head", "box_predictor.cls_score", "head.classification")
-# Networks and how far their classifiers are spread. RetinaNet and FCOS have no class for the background: their first
-# label is class 0.
+# The detectors, and the first class of each: RetinaNet and FCOS have none for the background. These two take a sigmoid.
 DETECTORS = {
-    "ssdlite320_mobilenet_v3_large": (2.5, 1),
-    "ssd300_vgg16": (2.5, 1),
-    "fasterrcnn_mobilenet_v3_large_320_fpn": (20.0, 1),
-    "retinanet_resnet50_fpn": (2.0, 0),
-    "fcos_resnet50_fpn": (2.0, 0),
+    "ssdlite320_mobilenet_v3_large": 1,
+    "ssd300_vgg16": 1,
+    "fasterrcnn_mobilenet_v3_large_320_fpn": 1,
+    "retinanet_resnet50_fpn": 0,
+    "fcos_resnet50_fpn": 0,
 }
-
-
-def spread(torch: Any, network: Any, width: float) -> None:
-    """Random weights in the classifier, so large that scores differ and some pass torchvision's own threshold."""
-    generator = torch.Generator().manual_seed(3)
-    for name, parameter in network.named_parameters():
-        if name.endswith("weight") and parameter.ndim > 1 and any(head in name for head in HEADS):
-            with torch.no_grad():
-                parameter.normal_(0, width / parameter[0].numel() ** 0.5, generator=generator)
+CLASSES = 91
 
 
 def build(torchvision: Any, torch: Any, name: str, photos: Photos) -> Any:
@@ -39,7 +42,11 @@ def build(torchvision: Any, torch: Any, name: str, photos: Photos) -> Any:
     sizes = {} if "320" in name or "300" in name else {"min_size": SIZE, "max_size": SIZE}
     network = getattr(torchvision.models.detection, name)(weights=None, weights_backbone=None, **sizes).eval()
     liven(torch, network, photos)
-    spread(torch, network, DETECTORS[name][0])
+    # The layers that give the scores.
+    layers = [layer for layer in network.modules() if isinstance(layer, torch.nn.Conv2d | torch.nn.Linear)]
+    last = [layer for layer in layers if layer.weight.shape[0] % CLASSES == 0]
+    deviation, bias = (3.0, 0.0) if DETECTORS[name] else (1.0, -4.0)
+    spread(torch, last, lambda: network([example(torch, photos)[0]]), deviation, bias)
     return network
 
 
@@ -53,12 +60,12 @@ def rows(result: dict[str, Any], first: int, confidence: float) -> Rows:
 def test_detectors(
     *, torchvision: Any, torch: Any, tmp_path: Path, name: str, photos: Photos, record_property: Record
 ) -> None:
-    network, first = build(torchvision, torch, name, photos), DETECTORS[name][1]
+    network, first = build(torchvision, torch, name, photos), DETECTORS[name]
     file = tmp_path / f"{name}.onnx"
     size = 300 if "300" in name else SIZE
     torch.onnx.export(network, ([torch.rand(3, size, size)],), str(file), dynamo=False, opset_version=17)
     labels = tmp_path / "labels.txt"
-    named = [f"thing {number}" for number in range(first, 91)]
+    named = [f"thing {number}" for number in range(first, CLASSES)]
     labels.write_text("\n".join(["__background__", *named] if first else named))
     told = ["--labels", str(labels), "--confidence", "0.02", *([] if first else ["--option", "first_class=0"])]
     imported = import_file(file, tmp_path / "card", photos["china"], *told)
@@ -87,16 +94,15 @@ def test_classifiers(*, torchvision: Any, torch: Any, tmp_path: Path, name: str,
     network = torchvision.models.get_model(name, weights=None).eval()
     liven(torch, network, photos)
     last = [layer for layer in network.modules() if isinstance(layer, torch.nn.Linear)][-1]
-    with torch.no_grad():
-        last.weight.normal_(0, 4 / last.in_features**0.5, generator=torch.Generator().manual_seed(3))
-    example = (torch.rand(1, 3, SIZE, SIZE),)
+    spread(torch, [last], lambda: network(example(torch, photos)), 3.0)
+    given = (torch.rand(1, 3, SIZE, SIZE),)
     file = tmp_path / f"{name}.{'pt' if kind == 'torchscript' else kind}"
     if kind == "onnx":
-        torch.onnx.export(network, example, str(file), dynamo=False, opset_version=17)
+        torch.onnx.export(network, given, str(file), dynamo=False, opset_version=17)
     elif kind == "pt2":
-        torch.export.save(torch.export.export(network, example), str(file))
+        torch.export.save(torch.export.export(network, given), str(file))
     else:
-        torch.jit.trace(network, example).save(str(file))
+        torch.jit.trace(network, given).save(str(file))
     told = ["--size", f"{SIZE}x{SIZE}"] if kind == "torchscript" else []
     imported = import_file(file, tmp_path / "card", photos["china"], "--confidence", "0.001", *told)
     assert imported.card.decoder.type == "classification"

@@ -5,13 +5,14 @@ Weights are random (none can be downloaded here) and the networks small, spread 
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from real_networks import SIZE, Photos, Record, compare, import_file, liven, threshold, within
+from real_networks import SIZE, Photos, Record, compare, example, import_file, liven, spread, threshold, within
 
 CLASSES = 7
 SMALL = {
@@ -57,13 +58,12 @@ def build(transformers: Any, torch: Any, family: str, photos: Photos) -> Any:
     config = getattr(transformers, f"{name}Config")(**options)
     network = getattr(transformers, f"{name}ForObjectDetection")(config).eval()
     liven(torch, network, photos)
-    generator = torch.Generator().manual_seed(2)
-    for layer_name, layer in network.named_modules():
-        is_class = isinstance(layer, torch.nn.Linear) and layer.out_features in (CLASSES, CLASSES + 1)
-        is_box = isinstance(layer, torch.nn.Linear) and layer.out_features == 4 and "bbox" in layer_name
-        if is_class or is_box:
-            with torch.no_grad():
-                layer.weight.normal_(0, (3 if is_class else 1.5) / layer.in_features**0.5, generator=generator)
+    linear = [(name, layer) for name, layer in network.named_modules() if isinstance(layer, torch.nn.Linear)]
+    scores = [layer for _, layer in linear if layer.out_features in (CLASSES, CLASSES + 1)]
+    boxes = [layer for name, layer in linear if layer.out_features == 4 and "bbox" in name]
+    run = functools.partial(network, pixel_values=example(torch, photos))
+    spread(torch, scores, run, 2.0)
+    spread(torch, boxes, run, 1.0)
     return network
 
 
@@ -90,13 +90,13 @@ def test_detr_and_its_relatives(
 ) -> None:
     name, with_softmax, _ = FAMILIES[family]
     network = build(transformers, torch, family, photos)
-    module, example = Bare(torch, network), torch.rand(1, 3, SIZE, SIZE)
+    module, given = Bare(torch, network), torch.rand(1, 3, SIZE, SIZE)
     file = tmp_path / f"{family}.{kind}"
     if kind == "onnx":
         names = {"input_names": ["pixel_values"], "output_names": ["logits", "pred_boxes"]}
-        torch.onnx.export(module, (example,), str(file), dynamo=False, opset_version=17, **names)
+        torch.onnx.export(module, (given,), str(file), dynamo=False, opset_version=17, **names)
     else:
-        torch.export.save(torch.export.export(module, (example,)), str(file))
+        torch.export.save(torch.export.export(module, (given,)), str(file))
     labels = tmp_path / "labels.txt"
     labels.write_text("\n".join(f"thing {number}" for number in range(CLASSES)))
     told = [
