@@ -38,7 +38,7 @@ def overlaps(first: Rows, second: Rows) -> NDArray[np.float64]:
 def compare(ours: Rows, theirs: Rows, record: Record, what: str) -> None:
     """Every box has its partner of the same class; holds their overlap and scores to the bars."""
     assert len(theirs) >= 5, "the reference found too little to compare"
-    assert len(ours) == len(theirs)
+    assert len(ours) == len(theirs), what
     overlap = overlaps(theirs, ours) * (theirs[:, np.newaxis, 5] == ours[np.newaxis, :, 5])
     overlap[np.abs(theirs[:, np.newaxis, 4] - ours[np.newaxis, :, 4]) > MOST_SCORE_DIFFERENCE] = 0
     # Clipped to the photo, several boxes may be one: each has a partner of its own all the same.

@@ -44,7 +44,7 @@ def in_photo(found: Rows, photo: Image) -> Rows:
 def limits(table: Any) -> tuple[float, float]:
     """Thresholds for a table (N, 5 + classes)."""
     scores = table[:, 4:5] * table[:, 5:]
-    confidence = threshold(scores.max(axis=1), 200)
+    confidence = threshold(scores.max(axis=1), 100)
     kept = scores.max(axis=1) > confidence
     return confidence, overlap_threshold(corners(table[kept, :4]), scores[kept].argmax(axis=1))
 
@@ -154,8 +154,12 @@ def test_centernet(
     network.eval()
 
     class Bare(torch.nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+
         def forward(self, image: Any) -> Any:
-            found = network(image)[-1]
+            found = self.network(image)[-1]
             return found["hm"], found["wh"], found["reg"]
 
     file = tmp_path / "centernet.onnx"

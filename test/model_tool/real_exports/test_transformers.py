@@ -26,6 +26,7 @@ SMALL = {
     "num_queries": 60,
     "num_labels": CLASSES,
 }
+HYBRID = {"encoder_hidden_dim": 64, "decoder_in_channels": [64] * 3}
 # By family: its classes' name, whether its scores are a softmax with "no object", and the configuration.
 FAMILIES: dict[str, tuple[str, bool, dict[str, Any]]] = {
     "detr": ("Detr", True, SMALL),
@@ -44,9 +45,9 @@ FAMILIES: dict[str, tuple[str, bool, dict[str, Any]]] = {
     ),
     "conditional_detr": ("ConditionalDetr", False, SMALL),
     "deformable_detr": ("DeformableDetr", False, SMALL),
-    "rt_detr": ("RTDetr", False, {**SMALL, "encoder_hidden_dim": 64}),
-    "rt_detr_v2": ("RTDetrV2", False, {**SMALL, "encoder_hidden_dim": 64}),
-    "d_fine": ("DFine", False, {**SMALL, "encoder_hidden_dim": 64}),
+    "rt_detr": ("RTDetr", False, {**SMALL, **HYBRID}),
+    "rt_detr_v2": ("RTDetrV2", False, {**SMALL, **HYBRID}),
+    "d_fine": ("DFine", False, {**SMALL, **HYBRID}),
 }
 # What the families that are fed plain parts of 255 must be told.
 PLAIN = ["--mean", "0", "--std", "255"]
@@ -88,6 +89,8 @@ class Bare:
 def test_detr_and_its_relatives(
     *, transformers: Any, torch: Any, tmp_path: Path, family: str, kind: str, photos: Photos, record_property: Record
 ) -> None:
+    if (family, kind) == ("deformable_detr", "onnx"):
+        pytest.skip("ONNX Runtime has no GridSample of the kind that this exporter writes for it")
     name, with_softmax, _ = FAMILIES[family]
     network = build(transformers, torch, family, photos)
     module, given = Bare(torch, network), torch.rand(1, 3, SIZE, SIZE)
