@@ -75,7 +75,7 @@ def test_yolov5(
     torch.manual_seed(1)
     network = DetectionModel(str(Path(os.environ["YOLOV5"]) / "models" / "yolov5n.yaml"), ch=3, nc=80)
     liven(torch, network, photos)
-    spread(torch, list(network.model[-1].m), lambda: network(example(torch, photos)), 1.5, -1.0)
+    spread(torch, list(network.model[-1].m), lambda: network(example(torch, photos)), 0.7, -1.0)
     head = network.model[-1]
     network.eval()
     head.export, head.dynamic, head.inplace = True, False, False
@@ -147,8 +147,9 @@ def test_centernet(
     block, layers = resnet_spec[18]
     network = PoseResNet(block, layers, {"hm": 80, "wh": 2, "reg": 2}, head_conv=64)
     liven(torch, network, photos)
-    run = functools.partial(network, example(torch, photos))
-    spread(torch, [network.hm[-1]], run, 1.5, -3.0)
+    # As it is fed; a sigmoid that is 1 in whole regions would have a peak in each of their cells.
+    run = functools.partial(network, (example(torch, photos) * 255 - 110) / 72)
+    spread(torch, [network.hm[-1]], run, 1.0, -3.0)
     spread(torch, [network.wh[-1]], run, 3.0, 15.0)
     spread(torch, [network.reg[-1]], run, 0.2, 0.5)
     network.eval()

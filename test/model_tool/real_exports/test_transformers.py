@@ -49,6 +49,10 @@ FAMILIES: dict[str, tuple[str, bool, dict[str, Any]]] = {
     "rt_detr_v2": ("RTDetrV2", False, {**SMALL, **HYBRID}),
     "d_fine": ("DFine", False, {**SMALL, **HYBRID}),
 }
+NOT_IN_ONNX = {
+    "deformable_detr": "ONNX Runtime has no GridSample of the kind that PyTorch writes for it",
+    "d_fine": "PyTorch leaves the shapes of its outputs open in ONNX",
+}
 # What the families that are fed plain parts of 255 must be told.
 PLAIN = ["--mean", "0", "--std", "255"]
 
@@ -59,6 +63,8 @@ def build(transformers: Any, torch: Any, family: str, photos: Photos) -> Any:
     config = getattr(transformers, f"{name}Config")(**options)
     network = getattr(transformers, f"{name}ForObjectDetection")(config).eval()
     liven(torch, network, photos)
+    if family == "yolos":  # its queries are all nought otherwise, and so alike
+        network.vit.embeddings.detection_tokens.data.normal_(generator=torch.Generator().manual_seed(2))
     linear = [(name, layer) for name, layer in network.named_modules() if isinstance(layer, torch.nn.Linear)]
     scores = [layer for _, layer in linear if layer.out_features in (CLASSES, CLASSES + 1)]
     boxes = [layer for name, layer in linear if layer.out_features == 4 and "bbox" in name]
@@ -89,8 +95,8 @@ class Bare:
 def test_detr_and_its_relatives(
     *, transformers: Any, torch: Any, tmp_path: Path, family: str, kind: str, photos: Photos, record_property: Record
 ) -> None:
-    if (family, kind) == ("deformable_detr", "onnx"):
-        pytest.skip("ONNX Runtime has no GridSample of the kind that this exporter writes for it")
+    if kind == "onnx" and family in NOT_IN_ONNX:
+        pytest.skip(NOT_IN_ONNX[family])
     name, with_softmax, _ = FAMILIES[family]
     network = build(transformers, torch, family, photos)
     module, given = Bare(torch, network), torch.rand(1, 3, SIZE, SIZE)

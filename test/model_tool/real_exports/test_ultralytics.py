@@ -88,7 +88,7 @@ def thresholds(table: Any) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize("kind", ["onnx", "torchscript"])
-@pytest.mark.parametrize("name", ["yolov8n", "yolo11n", "yolo12n", "yolov9t", "yolov5n", "yolov3-tiny"])
+@pytest.mark.parametrize("name", ["yolov8n", "yolo11n", "yolo12n", "yolov9t", "yolov5n", "yolo26n"])
 def test_heads_without_nms(
     *, ultralytics: Any, torch: Any, tmp_path: Path, name: str, kind: str, photos: Photos, record_property: Record
 ) -> None:
@@ -128,8 +128,8 @@ def hold_to_the_predictor(ultralytics: Any, imported: Imported, file: Path, phot
     [
         ("yolov8n", {"nms": True, "conf": 0.01}),
         ("yolo11n", {"nms": True, "conf": 0.01}),
-        ("yolo26n", {}),
-        ("yolov10n", {}),
+        ("yolo26n", {"end2end": True}),
+        ("yolov10n", {"end2end": True}),
     ],
 )
 def test_exports_that_choose_their_boxes(
