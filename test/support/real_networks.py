@@ -38,7 +38,7 @@ def overlaps(first: Rows, second: Rows) -> NDArray[np.float64]:
 def compare(ours: Rows, theirs: Rows, record: Record, what: str) -> None:
     """Every box has its partner of the same class; holds their overlap and scores to the bars."""
     assert len(theirs) >= 5, "the reference found too little to compare"
-    assert len(ours) == len(theirs), what
+    assert len(ours) == len(theirs), f"{what}: {len(ours)} and {len(theirs)}"
     overlap = overlaps(theirs, ours) * (theirs[:, np.newaxis, 5] == ours[np.newaxis, :, 5])
     overlap[np.abs(theirs[:, np.newaxis, 4] - ours[np.newaxis, :, 4]) > MOST_SCORE_DIFFERENCE] = 0
     # Clipped to the photo, several boxes may be one: each has a partner of its own all the same.
@@ -158,14 +158,14 @@ def threshold(scores: NDArray[Any], most: int) -> float:
     return float((ranked[gap] + ranked[gap + 1]) / 2)
 
 
-def overlap_threshold(boxes: NDArray[Any], classes: NDArray[Any]) -> float:
-    """A threshold of suppression in the widest gap between 0.6 and 0.8, for boxes (N, 4) xyxy.
+def overlap_threshold(boxes: NDArray[Any], classes: NDArray[Any], low: float = 0.6, high: float = 0.8) -> float:
+    """A threshold of suppression in the widest gap between `low` and `high`, for boxes (N, 4) xyxy.
 
     Libraries move the boxes of class c by some thousands of c in float32, which rounds them to a sixteenth of a pixel,
     so that overlaps near the threshold would fall either way.
     """
     shared = overlaps(boxes, boxes)[(classes[:, np.newaxis] == classes) & ~np.eye(len(boxes), dtype=bool)]
-    ranked = np.sort([0.6, *shared[(shared > 0.6) & (shared < 0.8)], 0.8])
+    ranked = np.sort([low, *shared[(shared > low) & (shared < high)], high])
     widest = int(np.diff(ranked).argmax())
     return float(ranked[widest : widest + 2].mean())
 

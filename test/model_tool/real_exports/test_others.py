@@ -46,7 +46,7 @@ def limits(table: Any) -> tuple[float, float]:
     scores = table[:, 4:5] * table[:, 5:]
     confidence = threshold(scores.max(axis=1), 100)
     kept = scores.max(axis=1) > confidence
-    return confidence, overlap_threshold(corners(table[kept, :4]), scores[kept].argmax(axis=1))
+    return confidence, overlap_threshold(corners(table[kept, :4]), scores[kept].argmax(axis=1), 0.3, 0.95)
 
 
 def checkout(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:

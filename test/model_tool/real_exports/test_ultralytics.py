@@ -34,12 +34,14 @@ LAST = re.compile(r"(one2one_)?(cv[23])\.\d+\.2")
 def spread_yolo(torch: Any, network: Any) -> None:
     """Random weights in the head's last layers, so large that boxes differ and some scores pass a threshold."""
     generator = torch.Generator().manual_seed(2)
+    # Without bins, as in YOLO26, the layer gives the distances to the sides, which weights that are not trained turn.
+    sides = (2, 1.0) if network.model[-1].reg_max > 1 else (0.1, 3.0)
     for name, layer in network.model[-1].named_modules():
         if last := LAST.fullmatch(name):
             with torch.no_grad():
-                width = (0.5 if last[2] == "cv3" else 2) / layer.weight[0].numel() ** 0.5
-                layer.weight.normal_(0, width, generator=generator)
-                layer.bias.fill_(-3.0 if last[2] == "cv3" else 1.0)
+                width, bias = (0.5, -3.0) if last[2] == "cv3" else sides
+                layer.weight.normal_(0, width / layer.weight[0].numel() ** 0.5, generator=generator)
+                layer.bias.fill_(bias)
 
 
 def spread_rtdetr(torch: Any, network: Any) -> None:
