@@ -44,14 +44,8 @@ FAMILIES: dict[str, tuple[str, bool, dict[str, Any]]] = {
         },
     ),
     "conditional_detr": ("ConditionalDetr", False, SMALL),
-    "deformable_detr": ("DeformableDetr", False, SMALL),
     "rt_detr": ("RTDetr", False, {**SMALL, **HYBRID}),
     "rt_detr_v2": ("RTDetrV2", False, {**SMALL, **HYBRID}),
-    "d_fine": ("DFine", False, {**SMALL, **HYBRID}),
-}
-NOT_IN_ONNX = {
-    "deformable_detr": "ONNX Runtime has no GridSample of the kind that PyTorch writes for it",
-    "d_fine": "PyTorch leaves the shapes of its outputs open in ONNX",
 }
 # What the families that are fed plain parts of 255 must be told.
 PLAIN = ["--mean", "0", "--std", "255"]
@@ -90,22 +84,16 @@ class Bare:
         return Module().eval()
 
 
-@pytest.mark.parametrize("kind", ["onnx", "pt2"])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_detr_and_its_relatives(
-    *, transformers: Any, torch: Any, tmp_path: Path, family: str, kind: str, photos: Photos, record_property: Record
+    *, transformers: Any, torch: Any, tmp_path: Path, family: str, photos: Photos, record_property: Record
 ) -> None:
-    if kind == "onnx" and family in NOT_IN_ONNX:
-        pytest.skip(NOT_IN_ONNX[family])
     name, with_softmax, _ = FAMILIES[family]
     network = build(transformers, torch, family, photos)
     module, given = Bare(torch, network), torch.rand(1, 3, SIZE, SIZE)
-    file = tmp_path / f"{family}.{kind}"
-    if kind == "onnx":
-        names = {"input_names": ["pixel_values"], "output_names": ["logits", "pred_boxes"]}
-        torch.onnx.export(module, (given,), str(file), dynamo=False, opset_version=17, **names)
-    else:
-        torch.export.save(torch.export.export(module, (given,)), str(file))
+    file = tmp_path / f"{family}.onnx"
+    names = {"input_names": ["pixel_values"], "output_names": ["logits", "pred_boxes"]}
+    torch.onnx.export(module, (given,), str(file), dynamo=False, opset_version=17, **names)
     labels = tmp_path / "labels.txt"
     labels.write_text("\n".join(f"thing {number}" for number in range(CLASSES)))
     told = [
@@ -113,7 +101,7 @@ def test_detr_and_its_relatives(
         str(labels),
         "--confidence",
         "0.05",
-        *(PLAIN if name in ("RTDetr", "RTDetrV2", "DFine") else []),
+        *(PLAIN if name in ("RTDetr", "RTDetrV2") else []),
     ]
     imported = import_file(file, tmp_path / "card", photos["china"], *told)
     assert imported.card.decoder.type == "detr"
@@ -132,5 +120,5 @@ def test_detr_and_its_relatives(
         theirs = processor().post_process_object_detection(result, confidence, target_sizes=[(height, width)])[0]
         columns = [theirs["boxes"].numpy(), theirs["scores"].numpy(), theirs["labels"].numpy()]
         reference = within(np.column_stack(columns).astype(np.float32), width, height)
-        compare(imported.detect(image, confidence), reference, record_property, f"{photo}, {kind}")
+        compare(imported.detect(image, confidence), reference, record_property, photo)
     imported.detector.close()
