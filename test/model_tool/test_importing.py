@@ -164,6 +164,7 @@ def test_centers_and_sizes_taken_for_corners_are_noticed(tmp_path: Path, capsys:
     assert run("import", file, *told) == 1
     assert "2 of 2 then end before they begin" in (shown := capsys.readouterr().err)
     assert "Give --option box_order=cxcywh" in shown
+    assert run("import", file, *told[:2], "--output", tmp_path / "corners", "--option", "box_order=xyxy") == 0
     assert run("import", file, *told, "--option", "box_order=cxcywh") == 0
     detector = ImageDetector.load(BackendChoice(model=str(tmp_path / "out"), backend="onnx"))
     found = detector.detect([bright()], DetectionSettings()).detections[0]

@@ -145,17 +145,20 @@ def _refuse_hidden_probabilities(plan: Plan, outputs: Any) -> None:
 
 def _refuse_other_corners(plan: Plan, outputs: Any) -> None:
     """Centers and sizes taken for corners give boxes whose right is left of their left."""
-    if plan.decoder != "yolo26" or plan.card["decoder"].get("box_order", "xyxy") != "xyxy":
+    # Told, or known by the file's metadata, the order stands whatever the weights make of it.
+    if plan.decoder != "yolo26" or "box_order" in plan.card["decoder"]:
+        return
+    if plan.inspection.metadata.get("author") == "Ultralytics":
         return
     rows = outputs["detections"][0]
     rows = rows[rows[:, 4] > 0]
     turned = int((rows[:, 2:4] < rows[:, :2]).any(axis=1).sum())
-    # Weights that are not trained turn a few of them.
+    # Boxes of hardly any score may be anything.
     if turned > len(rows) / 2:
         raise DecoderGuessError(
             f"boxes were taken for left, top, right, bottom, but {turned} of {len(rows)} then end before they begin: "
             "they are center and size. Give --option box_order=cxcywh, and normalized=true where they are parts of the "
-            "sides"
+            "sides, or box_order=xyxy if they are corners all the same"
         )
 
 
