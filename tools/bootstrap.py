@@ -50,6 +50,7 @@ class Plan:
             # What is installed stays installed: alternating `make demo` and `make test` must not take turns.
             extras=sorted({*wanted, *(current.extras if current else [])}),
         )
+        self.new_pip = self.fresh and preflight.has_old_pip()
         self.package = current is None or (current.setup, current.extras) != (self.target.setup, self.target.extras)
         self.bare = [
             name for extra in self.target.extras for name in WITHOUT_DEPENDENCIES.get(extra, ()) if self.package
@@ -62,7 +63,7 @@ class Plan:
     @property
     def steps(self) -> int:
         """How many steps there are; none when the environment is as it should be."""
-        work = [self.fresh, self.package, self.bare, *self.interfaces]
+        work = [self.fresh, self.new_pip, self.package, self.bare, *self.interfaces]
         return sum(map(bool, work)) + 1 if any(work) else 0
 
 
@@ -107,6 +108,8 @@ def _install(plan: Plan) -> None:
         shutil.rmtree(VENV, ignore_errors=True)
         progress.step("Creating .venv", [sys.executable, "-m", "venv", str(VENV)], environment.clean(os.environ))
     stamp.remove(VENV)
+    if plan.new_pip:
+        progress.step("Updating pip", [*pip, "pip>=23.1,<26"], environ)
     if plan.package:
         extras = ",".join(plan.target.extras)
         index = preflight.torch_index() if "pytorch" in plan.target.extras else []

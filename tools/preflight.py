@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import platform
@@ -19,6 +20,9 @@ _GIGABYTES = {
     "pytorch": 1.5, "tensorflow": 2.5, "litert": 0.2, "onnx": 0.3, "openvino": 0.5, "serving": 0.1,
     "convert": 0.3, "benchmark": 0.2, "simulation": 0.3, "view": 0.5, "bags": 0.1,
 }  # fmt: skip
+# The first pip that goes from a conflict straight back to what caused it. Before, it tries every version of every
+# package chosen since: with PyTorch's CUDA build it was still trying after 15 minutes.
+_PIP = (23, 1)
 _DISTRIBUTION = "install ROS 2 Jazzy's distribution and build with colcon instead: see README.md"
 _TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 
@@ -111,6 +115,13 @@ def check_disk(folder: Path, extras: Iterable[str], free: int | None = None) -> 
             f"{folder} has {free / 1e9:.1f} GB of free space: expected about {needed:.1f} GB for "
             f"{', '.join(sorted(extras))}; free some, or ask for less (`make demo` needs one framework)"
         )
+
+
+def has_old_pip(version: str | None = None) -> bool:
+    """Tells whether the pip that this Python puts into a virtual environment resolves conflicts too slowly."""
+    if version is None:
+        version = importlib.import_module("ensurepip").version()
+    return tuple(int(part) for part in version.split(".")[:2]) < _PIP
 
 
 def has_nvidia_gpu() -> bool:

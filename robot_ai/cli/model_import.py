@@ -12,7 +12,7 @@ from robot_ai.backends.loading import BackendChoice
 from robot_ai.model_tool.importing.errors import DestinationError, OverrideError
 from robot_ai.model_tool.importing.image_guess import choose_input
 from robot_ai.model_tool.importing.overrides import Overrides
-from robot_ai.model_tool.importing.plan import Plan, make_plan
+from robot_ai.model_tool.importing.plan import Plan, card_name, make_plan
 from robot_ai.model_tool.importing.write import write_model
 from robot_ai.model_tool.inspection.formats import inspect_model
 from robot_ai.model_tool.inspection.types import Inspection
@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
 def _overrides(args: argparse.Namespace) -> Overrides:
     given: dict[str, Any] = {key: getattr(args, key) for key in OF_THE_CARD}
     if given["name"] is None and args.output is not None:
-        given["name"] = args.output.absolute().name
+        given["name"] = card_name(args.output.absolute().name)
     return Overrides(
         **given,
         size=args.size,

@@ -33,11 +33,26 @@ CASES: dict[str, tuple[Network, str, int | None]] = {
     "yolov8": (network(("output0", (1, 84, 2100))), "yolov8", 80),
     "yolov8 of one class": (network(("output0", (1, 5, 2100))), "yolov8", 1),
     "yolov8 with P6": (network(("output0", (1, 84, 2125))), "yolov8", 80),
+    "yolov3-tiny": (network(("output0", (1, 84, 500))), "yolov8", 80),
     "yolov8 transposed": (network(("out", (1, 2100, 84)), classes=80), "yolov8", 80),
     "yolov8 of any length": (network(("output0", (None, 84, None))), "yolov8", 80),
     "yolov5": (network(("output", (1, 6300, 85))), "yolov5", 80),
     "yolox": (network(("output", (1, 2100, 85)), classes=80), "yolox", 80),
     "end to end": (network(("output0", (1, 300, 6))), "yolo26", None),
+    "rt-detr of Ultralytics": (
+        network(("output0", (1, 300, 6)), classes=2, metadata={"author": "Ultralytics", "head": "RTDETRDecoder"}),
+        "yolo26",
+        None,
+    ),
+    "rt-detr of Ultralytics, before May 2026": (
+        network(
+            ("output0", (1, 300, 84)),
+            classes=80,
+            metadata={"author": "Ultralytics", "description": "Ultralytics rtdetr-l model"},
+        ),
+        "yolov8",
+        80,
+    ),
     "classifier": (network(("logits", (None, 1000))), "classification", 1000),
     "detr": (network(("logits", (1, 100, 92)), ("pred_boxes", (1, 100, 4))), "detr", 91),
     "rt-detr": (network(("logits", (1, 300, 80)), ("pred_boxes", (1, 300, 4)), classes=80), "detr", 80),
@@ -95,6 +110,16 @@ def test_the_decoder_is_guessed_and_accepts_the_outputs(case: str) -> None:
 def test_tflite_counts_classes_from_nought() -> None:
     assert guess_decoder(CASES["tflite ssd"][0], None).options == {"first_class": 0}
     assert guess_decoder(CASES["ssd"][0], None).options == {"first_class": 1}
+
+
+def test_boxes_of_ultralytics_rt_detr_are_centers_and_sizes_in_parts() -> None:
+    """Read as YOLO26's, whose rows look the same, they would be boxes at the wrong place."""
+    since = guess_decoder(CASES["rt-detr of Ultralytics"][0], None)
+    assert since.options == {"normalized": True, "box_order": "cxcywh"}
+    before = guess_decoder(CASES["rt-detr of Ultralytics, before May 2026"][0], None)
+    assert before.options == {"normalized": True}
+    assert before.is_set  # nothing is left to suppress
+    assert guess_decoder(CASES["end to end"][0], None).options == {}
 
 
 def test_an_ambiguous_head_names_both_and_labels_decide() -> None:

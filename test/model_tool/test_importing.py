@@ -146,6 +146,65 @@ def test_boxes_in_parts_taken_for_pixels_are_noticed(tmp_path: Path, capsys: pyt
     assert run("import", file, "--output", tmp_path / "out", "--option", "normalized=true") == 0
 
 
+def test_centers_and_sizes_taken_for_corners_are_noticed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = np.array([[[40, 30, 16, 24, 0.9, 1], [20, 50, 8, 8, 0.5, 0], [0, 0, 0, 0, 0, 0]]], np.float32)
+    value = helper.make_tensor_value_info
+    nodes = [
+        helper.make_node("ReduceMin", ["images"], ["least"], axes=[1, 2, 3], keepdims=1),
+        helper.make_node("Squeeze", ["least", "axis"], ["nought"]),
+        helper.make_node("Mul", ["nought", "none"], ["nothing"]),
+        helper.make_node("Add", ["nothing", "rows"], ["output0"]),
+    ]
+    arrays = {"rows": rows, "axis": np.array([3]), "none": np.float32(0)}
+    image, output = value("images", FLOAT, [1, 3, 64, 64]), value("output0", FLOAT, [1, 3, 6])
+    file = save(tmp_path / "a.onnx", nodes, [image], [output], **arrays)
+    labels = tmp_path / "names.txt"
+    labels.write_text("bolt\nnut\n")
+    told = ["--labels", labels, "--output", tmp_path / "out"]
+    assert run("import", file, *told) == 1
+    assert "2 of 2 then end before they begin" in (shown := capsys.readouterr().err)
+    assert "Give --option box_order=cxcywh" in shown
+    assert run("import", file, *told[:2], "--output", tmp_path / "corners", "--option", "box_order=xyxy") == 0
+    assert run("import", file, *told, "--option", "box_order=cxcywh") == 0
+    detector = ImageDetector.load(BackendChoice(model=str(tmp_path / "out"), backend="onnx"))
+    found = detector.detect([bright()], DetectionSettings()).detections[0]
+    detector.close()
+    assert found.names == ["nut", "bolt"]
+    np.testing.assert_allclose(found.xyxy, [[64, 36, 96, 84], [32, 92, 48, 108]], atol=1e-3)
+
+
+def detr_file(path: Path, columns: int) -> Path:
+    """One 64x64 image in, two queries with a box and logits out."""
+    value = helper.make_tensor_value_info
+    nodes = [
+        helper.make_node("ReduceMean", ["pixels"], ["mean"], axes=[1, 2, 3], keepdims=1),
+        helper.make_node("Squeeze", ["mean", "axis"], ["level"]),
+        helper.make_node("Mul", ["level", "nought"], ["nothing"]),
+        helper.make_node("Add", ["nothing", "scored"], ["logits"]),
+        helper.make_node("Add", ["nothing", "placed"], ["pred_boxes"]),
+    ]
+    arrays = {"axis": np.array([3]), "nought": np.float32(0), "scored": np.zeros((1, 2, columns), np.float32)}
+    placed = np.full((1, 2, 4), 0.5, np.float32)
+    outputs = [value("logits", FLOAT, [1, 2, columns]), value("pred_boxes", FLOAT, [1, 2, 4])]
+    return save(path, nodes, [value("pixels", FLOAT, [1, 3, 64, 64])], outputs, placed=placed, **arrays)
+
+
+def test_whether_a_detr_ends_in_no_object_must_be_known(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The wrong guess would leave every score near nought, or give "no object" as a class, and not fail."""
+    file, out = detr_file(tmp_path / "a.onnx", 4), tmp_path / "out"
+    assert run("import", file, "--output", out) == 1
+    assert "nothing tells whether its 4 logits are 4 classes with a sigmoid" in capsys.readouterr().err
+    for activation, classes in (("sigmoid", 4), ("softmax", 3)):
+        told = tmp_path / activation
+        assert run("import", file, "--output", told, "--option", f"activation={activation}") == 0
+        card = ModelCard.load(told)
+        assert (len(card.labels), card.decoder.options) == (classes, {"activation": activation})
+        names = tmp_path / f"{activation}.txt"
+        names.write_text("\n".join("abcd"[:classes]))
+        assert run("import", file, "--output", tmp_path / f"{activation} by labels", "--labels", names) == 0
+        assert ModelCard.load(tmp_path / f"{activation} by labels").decoder == card.decoder
+
+
 def test_a_folder_with_something_in_it_stays_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine").write_text("mine")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from decoding import CLASSES, HEIGHT, WIDTH, Row, assert_same, build, from_center, rows
+from decoding import CLASSES, HEIGHT, WIDTH, Row, assert_same, build, clipped, from_center, rows
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -126,20 +126,28 @@ def test_yolox_needs_a_row_for_each_cell() -> None:
         build("yolox", {"predictions": array}, {"strides": [24]})
 
 
-@given(st.integers(0, 2**32), st.floats(0, 1, width=32), st.integers(0, 1), st.booleans())
-def test_end_to_end_rows_equal_the_plain_loop(seed: int, confidence: float, item: int, normalized: bool) -> None:
+@given(
+    seed=st.integers(0, 2**32),
+    confidence=st.floats(0, 1, width=32),
+    item=st.integers(0, 1),
+    normalized=st.booleans(),
+    order=st.sampled_from(["xyxy", "cxcywh"]),
+)
+def test_end_to_end_rows_equal_the_plain_loop(
+    seed: int, confidence: float, item: int, normalized: bool, order: str
+) -> None:
     generator = np.random.default_rng(seed)
     array = np.zeros((2, 20, 6), np.float32)
     array[..., :4] = generator.normal(0.5, 0.5, (2, 20, 4)) * ([1] * 4 if normalized else [WIDTH, HEIGHT] * 2)
     array[..., 4] = generator.random((2, 20)) * (generator.random((2, 20)) > 0.3)
     array[..., 5] = generator.integers(0, CLASSES, (2, 20))
     outputs = {"detections": array}
-    found = build("yolo26", outputs, {"normalized": normalized}).decode(outputs, item, confidence)
+    found = build("yolo26", outputs, {"normalized": normalized, "box_order": order}).decode(outputs, item, confidence)
     wanted = []
-    for left, top, right, bottom, score, index in array[item].tolist():
+    for *numbers, score, index in array[item].tolist():
         x, y = (WIDTH, HEIGHT) if normalized else (1, 1)
-        box = (left * x, top * y, right * x, bottom * y)
-        edges = [min(max(edge, 0), limit) for edge, limit in zip(box, (WIDTH, HEIGHT) * 2, strict=True)]
+        box = (numbers[0] * x, numbers[1] * y, numbers[2] * x, numbers[3] * y)
+        edges = clipped(*box) if order == "xyxy" else from_center(*box)
         if score >= confidence and score > 0:
             wanted.append((score, index, *edges))
     assert_same(rows(found), wanted)

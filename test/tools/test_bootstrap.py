@@ -43,6 +43,7 @@ def checkout(tools, tmp_path, monkeypatch):
     monkeypatch.setattr(tools.bootstrap, "LOG", tmp_path / "out" / "setup.log")
     monkeypatch.setattr(tools.bootstrap, "_check", lambda plan: None)
     monkeypatch.setattr(tools.preflight, "torch_index", list)
+    monkeypatch.setattr(tools.preflight, "has_old_pip", lambda: False)
     steps = []
 
     def step(self, what, command, environ):
@@ -111,6 +112,27 @@ def test_unreachable_torch_index_leaves_pip_alone(tools, monkeypatch):
     assert tools.preflight.torch_index() == []
     monkeypatch.setenv("TORCH_INDEX", "")
     assert tools.preflight.torch_index() == []
+
+
+@pytest.mark.parametrize(("version", "old"), [("22.0.2", True), ("23.0.1", True), ("23.1", False), ("26.1", False)])
+def test_a_pip_that_resolves_slowly_is_known(tools, version, old):
+    """Debian 12 and Ubuntu 22.04 have such ones."""
+    assert tools.preflight.has_old_pip(version) is old
+
+
+def test_an_old_pip_is_updated_before_it_resolves_anything(tools, checkout, monkeypatch):
+    _, steps = checkout
+    monkeypatch.setattr(tools.preflight, "has_old_pip", lambda: True)
+    first = [
+        "Creating .venv",
+        "Updating pip",
+        "Installing robot_ai[ros]",
+        "Compiling a_msgs",
+        "Checking that it imports",
+    ]
+    assert ensured(tools, steps, "ros") == first
+    assert ensured(tools, steps, "ros") == []
+    assert "Updating pip" not in ensured(tools, steps, "ros", "demo")
 
 
 def test_set_up_happens_once(tools, checkout):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from robot_ai.model_tool.importing.errors import InputGuessError, OverrideError
+from robot_ai.model_tool.importing.network import is_rtdetr
 from robot_ai.model_tool.importing.overrides import Guess, Overrides
 from robot_ai.model_tool.inspection.readers import literal
 from robot_ai.model_tool.inspection.types import Inspection, TensorInfo
@@ -71,6 +72,8 @@ def guess_preprocessing(
     why = f"as {preset.family} are fed" if PRESETS.get(decoder) or decoder == "yolo11" else "as told"
     if inspection.metadata.get("author") == "Ultralytics" and decoder == "classification":
         preset, why = replace(preset, mean=PARTS[0], std=PARTS[1]), "as Ultralytics' classifiers are fed"
+    if is_rtdetr(inspection.metadata):
+        preset, why = replace(preset, resize="stretch"), "as Ultralytics' RT-DETR is fed"
     if dtype == "uint8":
         preset = replace(preset, mean=RAW[0], std=RAW[1])
     if overrides.color and overrides.color != preset.color:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from robot_ai.model_tool.importing.network import Match, Network, with_shape
+from robot_ai.model_tool.importing.network import Match, Network, is_rtdetr, with_shape
 from robot_ai.model_tool.inspection.types import TensorInfo
 
 EXPECTATIONS = {
     "yolov8": "one output (batch, 4 + classes, N) or transposed: center x, center y, width, height, class scores",
-    "yolo26": "one output (batch, N, 6): left, top, right, bottom, score, class; NMS is in the model",
+    "yolo26": "one output (batch, N, 6): left, top, right, bottom, score, class; NMS is in the model "
+    "(RT-DETR of Ultralytics: center, size in 0-1)",
     "yolov5": "one output (batch, N, 5 + classes) or transposed: center, size, objectness, class scores; "
     "N = 3 x the cells of strides 8, 16, 32",
     "yolox": "one output (batch, N, 5 + classes) or transposed: offsets, log sizes, objectness, class scores; "
@@ -26,7 +27,7 @@ EXPECTATIONS = {
     "boxes": "boxes (batch, N, 4) left, top, right, bottom in pixels, scores (batch, N, classes)",
     "classification": "one output (batch, classes)",
 }
-YOLO_STRIDES = ((8, 16, 32), (8, 16, 32, 64), (4, 8, 16, 32))
+YOLO_STRIDES = ((8, 16, 32), (8, 16, 32, 64), (4, 8, 16, 32), (16, 32))
 # Exports that end in chosen boxes give a few hundred; heads without NMS give thousands of rows.
 MOST_CHOSEN = 1000
 
@@ -57,8 +58,21 @@ def _row_match(
 
 
 def _yolov8(network: Network) -> Match | None:
+    if is_rtdetr(network.metadata):
+        return _rtdetr_of_old(network)
     counts = [network.cells(strides) for strides in YOLO_STRIDES]
     return _row_match(network, "yolov8", extra=4, axes=(1, 2), counts=counts, what="the cells of its strides")
+
+
+def _rtdetr_of_old(network: Network) -> Match | None:
+    """RT-DETR as Ultralytics exported it before May 2026: a row per query, its box in parts of the sides."""
+    chosen = "head" in network.metadata and network.outputs[0].shape[2:] == (6,)  # as exported since, not two classes
+    for _, classes, queries in _columns(network, 4, (2,)):
+        if queries is not None and queries <= MOST_CHOSEN and not chosen:
+            tensor = with_shape(network.outputs[0], queries, classes + 4)
+            reason = f"the metadata's RT-DETR: {queries} queries with a box and {classes} scores"
+            return Match("yolov8", {"predictions": tensor}, reason, classes, {"normalized": True}, is_set=True)
+    return None
 
 
 def _rows_first(network: Network) -> Sequence[int]:
@@ -87,6 +101,9 @@ def _yolo26(network: Network) -> Match | None:
     if shape[1] is None or shape[1] > MOST_CHOSEN:
         return None
     tensor = with_shape(network.outputs[0], shape[1], 6)
+    if is_rtdetr(network.metadata):
+        reason = f"the metadata's RT-DETR: {shape[1]} rows of 6 are center, size, score, class"
+        return Match("yolo26", {"detections": tensor}, reason, options={"normalized": True, "box_order": "cxcywh"})
     return Match("yolo26", {"detections": tensor}, f"{shape[1]} rows of 6 are boxes, scores and classes already chosen")
 
 
@@ -154,11 +171,11 @@ def _detr(network: Network) -> Match | None:
         return None
     columns = logits.shape[2] or 1
     # With labels as many as columns there is no room for "no object".
-    with_sigmoid = network.classes == columns
+    with_sigmoid = network.options.get("activation", "sigmoid" if network.classes == columns else "") == "sigmoid"
     classes = columns if with_sigmoid else columns - 1
     if network.classes not in (None, classes):
         return None
-    how = "sigmoid, as every column is a label" if with_sigmoid else 'softmax, the last column being "no object"'
+    how = "sigmoid, every column being a label" if with_sigmoid else 'softmax, the last column being "no object"'
     options = {"activation": "sigmoid" if with_sigmoid else "softmax"}
     reason = f"{boxes.shape[1]} queries with a box and {columns} class logits each; {how}"
     return Match("detr", {"logits": logits, "boxes": boxes}, reason, classes, options)

@@ -9,12 +9,20 @@ from typing import Any
 from robot_ai.model_tool.inspection.types import TensorInfo
 
 
+def is_rtdetr(metadata: Mapping[str, str]) -> bool:
+    """Whether a file is Ultralytics' export of an RT-DETR, which boxes and feeds otherwise than its YOLO models."""
+    # Only newer versions name the head.
+    named = metadata.get("head") == "RTDETRDecoder" or "rtdetr" in metadata.get("description", "").lower()
+    return named and metadata.get("author") == "Ultralytics"
+
+
 @dataclass(frozen=True)
 class Network:
     """The outputs of a model, and what else helps to tell its decoder.
 
     classes: the number of labels, where it is known. named: the model's own output names, by the decoder's, where the
-    user gave them. told: whether the user chose the decoder, so that its shape alone decides.
+    user gave them. told: whether the user chose the decoder, so that its shape alone decides. options: the decoder's
+    options that the user gave.
     """
 
     outputs: tuple[TensorInfo, ...]
@@ -25,6 +33,7 @@ class Network:
     metadata: Mapping[str, str]
     named: Mapping[str, str] = field(default_factory=dict)
     told: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def cells(self, strides: Sequence[int]) -> int:
         """The cells of a head with these strides."""
@@ -54,7 +63,7 @@ class Match:
 
     tensors: the model's outputs by the decoder's names; axes that the file leaves open are filled in. classes: how many
     the outputs have room for; None when they do not say. reason: why this decoder. unbatched: the outputs lack the
-    batch axis, and their length varies.
+    batch axis, and their length varies. is_set: the model gives each object one box, whatever the decoder.
     """
 
     decoder: str
@@ -63,6 +72,7 @@ class Match:
     classes: int | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     unbatched: bool = False
+    is_set: bool = False
 
 
 def with_shape(tensor: TensorInfo, *axes: int) -> TensorInfo:

@@ -64,7 +64,7 @@ def make_plan(inspection: Inspection, overrides: Overrides) -> Plan:
         "inputs": [{"name": "image", "height": height, "width": width, "layout": layout, **entry}],
         "outputs": [_output(name, output, match.unbatched) for name, output in match.tensors.items()],
         "decoder": {"type": match.decoder, **match.options},
-        "thresholds": _thresholds(match.decoder, overrides),
+        "thresholds": _thresholds(match, overrides),
         "artifacts": {inspection.backend: _artifact(inspection, tensor, match)},
     }
     wrap = tuple(output.name for output in match.tensors.values()) if match.unbatched else ()
@@ -90,9 +90,18 @@ def _decoder(
             f"--tensor names the output {', '.join(unknown)}; the model gives {'; '.join(map(str, outputs))}"
         )
     classes = None if labels is None else len(labels)
-    network = Network(outputs, *sides, classes, inspection.format, inspection.metadata, overrides.tensors)
+    network = Network(
+        outputs, *sides, classes, inspection.format, inspection.metadata, overrides.tensors, options=overrides.options
+    )
     match = guess_decoder(network, overrides.decoder)
     options = {**match.options, **overrides.options}
+    if match.decoder == "detr" and labels is None and "activation" not in overrides.options:
+        columns = match.tensors["logits"].shape[2]
+        raise LabelsError(
+            f"{inspection.path}: nothing tells whether its {columns} logits are {columns} classes with a sigmoid "
+            '(RT-DETR, Deformable DETR) or one less and "no object" with a softmax (DETR). Give --labels FILE, whose '
+            "number decides, or --option activation=sigmoid or softmax"
+        )
     from_ultralytics = inspection.backend == "litert" and inspection.metadata.get("author") == "Ultralytics"
     if from_ultralytics and match.decoder in ("yolov8", "yolo11", "yolov5"):
         # https://github.com/ultralytics/ultralytics/pull/1695: boxes as parts of the sides, for the sake of int8.
@@ -110,8 +119,12 @@ def _shown(match: Match) -> str:
 def _name(inspection: Inspection, overrides: Overrides) -> str:
     if overrides.name:
         return overrides.name
-    # A card's name starts with a letter or a digit and has no spaces.
-    return re.sub(r"[^A-Za-z0-9_.-]+", "_", inspection.path.stem).lstrip("_.-") or "model"
+    return card_name(inspection.path.stem)
+
+
+def card_name(text: str) -> str:
+    """A text as a card's name, which starts with a letter or a digit and has no spaces."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "_", text).lstrip("_.-") or "model"
 
 
 def _source(inspection: Inspection) -> str:
@@ -130,8 +143,9 @@ def _output(name: str, tensor: TensorInfo, unbatched: bool) -> dict[str, Any]:
     return {"name": name, "shape": ["batch", *axes], "dtype": tensor.dtype if whole else "float32"}
 
 
-def _thresholds(decoder: str, overrides: Overrides) -> dict[str, Any]:
-    defaults = {"confidence": 0.25 if decoder == "classification" else 0.35, "iou": 1.0 if decoder in SETS else 0.6}
+def _thresholds(match: Match, overrides: Overrides) -> dict[str, Any]:
+    is_set = match.is_set or match.decoder in SETS
+    defaults = {"confidence": 0.25 if match.decoder == "classification" else 0.35, "iou": 1.0 if is_set else 0.6}
     return {
         "confidence": defaults["confidence"] if overrides.confidence is None else overrides.confidence,
         "iou": defaults["iou"] if overrides.iou is None else overrides.iou,

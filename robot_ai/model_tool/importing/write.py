@@ -118,6 +118,7 @@ def _add_golden(plan: Plan, directory: Path, card: dict[str, Any], photo: NDArra
     finally:
         backend.close()
     _refuse_hidden_probabilities(plan, outputs)
+    _refuse_other_corners(plan, outputs)
     _refuse_other_units(plan, loaded, outputs)
     loaded.create_decoder().decode(outputs, 0, loaded.thresholds.confidence)
     if not lists_something(loaded, outputs):
@@ -139,6 +140,25 @@ def _refuse_hidden_probabilities(plan: Plan, outputs: Any) -> None:
     if scores.min() >= 0 and abs(float(scores.sum()) - 1) < 1e-3:
         raise DecoderGuessError(
             "the output was taken for logits, but it sums to 1: it holds probabilities. Give --option activation=none"
+        )
+
+
+def _refuse_other_corners(plan: Plan, outputs: Any) -> None:
+    """Centers and sizes taken for corners give boxes whose right is left of their left."""
+    # Told, or known by the file's metadata, the order stands whatever the weights make of it.
+    if plan.decoder != "yolo26" or "box_order" in plan.card["decoder"]:
+        return
+    if plan.inspection.metadata.get("author") == "Ultralytics":
+        return
+    rows = outputs["detections"][0]
+    rows = rows[rows[:, 4] > 0]
+    turned = int((rows[:, 2:4] < rows[:, :2]).any(axis=1).sum())
+    # Boxes of hardly any score may be anything.
+    if turned > len(rows) / 2:
+        raise DecoderGuessError(
+            f"boxes were taken for left, top, right, bottom, but {turned} of {len(rows)} then end before they begin: "
+            "they are center and size. Give --option box_order=cxcywh, and normalized=true where they are parts of the "
+            "sides, or box_order=xyxy if they are corners all the same"
         )
 
 
