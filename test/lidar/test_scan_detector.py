@@ -121,17 +121,6 @@ def test_a_thing_where_a_coarse_full_turn_begins_and_ends_is_one(heading, twice)
     assert boxes.sizes[0, :2].max() == pytest.approx(1.0, abs=0.2)
 
 
-def test_what_is_hidden_where_a_full_turn_begins_stands_behind_nothing():
-    """A strip of wall between two poles is as wide as a leg, but what is beside it is nearer: the beginning of the turn
-    must not hide that.
-    """
-    for turn in (0.0, np.pi):
-        way = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
-        strips = [circle(*(way @ (3.0, y)), 0.1) for y in (-0.125, 0.125)]
-        poles = [circle(*(way @ (1.5, y)), 0.06) for y in (-0.17, 0.0, 0.17)]
-        assert not len(people(DETECTOR.detect(scan(room(6), *strips, *poles), SETTINGS).detections)), turn
-
-
 def test_an_empty_scan():
     nothing = scan_points(RawScan(0.0, INCREMENT, 0.05, 30.0, np.full(10, np.inf, np.float32)))
     assert len(DETECTOR.detect(nothing, SETTINGS).detections) == 0
