@@ -86,13 +86,13 @@ def thinned(points: Points) -> Points:
     return voxelize(shrink(standing, settings.tolerance_growth / settings.tolerance), settings.voxel).points
 
 
-def ask(library: str, clouds: Mapping[str, Points], tolerance: float, pythons: Sequence[str] = PYTHONS) -> Answer | str:
+def ask(library: str, clouds: Mapping[str, Points], tolerance: float, pythons: Sequence[str] = ()) -> Answer | str:
     """Lets the first of the Pythons that has the library cluster the clouds on one core; else why none could."""
     reasons = []
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "clouds.npz"
         np.savez(file, *clouds.values())
-        for python in pythons:
+        for python in pythons or PYTHONS:
             try:
                 done = subprocess.run(
                     [python, str(WORKER), library, str(file), str(tolerance), str(ROUNDS)],
