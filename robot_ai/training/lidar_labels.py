@@ -56,7 +56,8 @@ class LabeledScan:
         above = ground_of(self.points, settings)
         standing = self.points[(above > settings.ground_clearance) & (above < settings.max_height)].copy()
         standing[:, 2] = 0
-        return self.objects.contains(standing, _MARGIN).sum(axis=1)
+        counts: NDArray[np.int64] = self.objects.contains(standing, _MARGIN).sum(axis=1)
+        return counts
 
 
 class LabelFile:
