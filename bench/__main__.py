@@ -22,12 +22,15 @@ def main() -> int:
         "--long", action="store_true", help="delivery at 720p too, and memory over 10,000 frames instead of 2,000"
     )
     parser.add_argument("--write", action="store_true", help="write the tables into docs/benchmarks.md")
+    parser.add_argument(
+        "--scans", type=Path, help="lidar: a folder of scans to cluster beside others' ways, such as KITTI's velodyne/"
+    )
     benchmarks: dict[str, Callable[[bool], str]] = {
         "Delivery": lambda long: delivery.run(("VGA", "720p", "1080p") if long else ("VGA", "1080p")),
         "Latency": lambda _: latency.run(),
         "Throughput": lambda _: throughput.run(),
         "Rivals": lambda _: rival.run(),
-        "Lidar": lambda _: lidar.run(),
+        "Lidar": lambda _: lidar.run(arguments.scans),
         "Memory": lambda long: memory.run(frames["long" if long else "quick"]),
     }
     parser.add_argument("only", nargs="*", help=f"of {', '.join(name.lower() for name in benchmarks)}; all if none")

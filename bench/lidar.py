@@ -1,13 +1,17 @@
-"""Clouds of 64 x 1024 points at 10 Hz through lidar_detector, across processes; and the detector alone, on one core."""
+"""Clouds of 64 x 1024 points at 10 Hz through lidar_detector, across processes; the detector alone, on one core; its
+clustering beside others'.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 from vision_msgs.msg import Detection3DArray
 
+from bench import clustering
 from bench.harness import measure
 from bench.report import at_least, at_most, table
 from robot_ai.cli.processes import NodeProcess
@@ -25,9 +29,11 @@ STAGES = (
 BARS = {64: 25.0, 128: 60.0}
 
 
-def run() -> str:
-    """The node across processes by each method, then its parts in this process."""
-    return f"{_node()}\n\n{_alone()}"
+def run(scans: Path | None = None) -> str:
+    """The node across processes by each method, then its parts in this process, and the clustering beside others', on
+    the scans of a folder or on simulated ones.
+    """
+    return f"{_node()}\n\n{_alone()}\n\n{clustering.run(scans)}"
 
 
 def _node() -> str:

@@ -1,4 +1,4 @@
-"""`robot_ai evaluate`: how good detections are: on a COCO data set, on a recording, or on a robot that runs now."""
+"""`robot_ai evaluate`: how good detections are: on data sets, on a recording, or on a robot that runs now."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robot_ai.backends.loading import BackendChoice
+from robot_ai.cli import evaluate_lidar
 from robot_ai.errors import RobotAIError
 from robot_ai.evaluation.report import as_plain, as_text, table_2d, table_3d
 from robot_ai.evaluation.scorer_2d import Scorer2D, Settings2D
@@ -21,6 +22,7 @@ from robot_ai.perception.detections import Detections
 from robot_ai.pipeline.image_detector import DetectionSettings, ImageDetector
 from robot_ai.training.coco import CocoDataSet
 
+_MODEL = "nanodet_g"
 TRUTH_2D, TRUTH_3D = "ground_truth/detections_2d", "ground_truth/detections_3d"
 
 
@@ -34,10 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source.add_argument("--coco", type=Path, help="folder with images/ and instances.json")
     source.add_argument("--bag", type=Path, help="a recording (robot_ai record) with ground truth in it")
     source.add_argument("--live", action="store_true", help="the topics of a robot or simulator that runs now")
-    parser.add_argument("--model", default="nanodet_g", help="model card: a name in models/ or a directory")
+    evaluate_lidar.add_sources(source)
+    parser.add_argument("--model", help="model card: a name in models/ or a directory (nanodet_g; lidar: pillarnet)")
     parser.add_argument(
         "--backend", nargs="+", default=[], help="backends, or backend/variant such as litert/int8 (--coco: pytorch; "
-        "--bag: the detections that were recorded)"
+        "--bag: the detections that were recorded; lidar: one, the quickest that is installed)"
     )  # fmt: skip
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda:N")
     parser.add_argument("--precision", default="auto", help="auto, float32, float16, bfloat16 or int8")
@@ -49,10 +52,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--base-frame", default="base_link", help="the robot's frame, for distances (base_link)")
     parser.add_argument("--duration", type=float, default=30.0, help="--live: seconds (30)")
     parser.add_argument("--json", type=Path, help="write the scores into this file, too")
+    evaluate_lidar.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Prints the scores; 0 when there were any."""
+    if evaluate_lidar.is_asked(args):
+        return evaluate_lidar.run(args)
     if args.coco:
         return _on_coco(args)
     if args.live:
@@ -66,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _load(args: argparse.Namespace, backend: str) -> ImageDetector:
-    return ImageDetector.load(BackendChoice(args.model, backend, args.device, args.precision, args.threads))
+    return ImageDetector.load(BackendChoice(args.model or _MODEL, backend, args.device, args.precision, args.threads))
 
 
 def _on_coco(args: argparse.Namespace) -> int:

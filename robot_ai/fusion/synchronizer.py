@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,8 @@ Nanoseconds = int
 _NANOSECONDS = 1e9
 # Sources far faster than their partner do not grow a buffer without bound.
 _KEPT = 50
+# A stamp this far before the last one, in seconds, is not late: time began again, as when a bag is played in a loop.
+_REWIND = 1.0
 
 
 @dataclass(frozen=True)
@@ -63,11 +66,11 @@ class PairSynchronizer:
 
     def add_partner(self, stamp: Nanoseconds, message: Any, now: float) -> None:
         """A message that may complete a leader."""
-        if self._partners and stamp < self._partners[-1].stamp - 10 * self._slop - _KEPT * _NANOSECONDS:
-            # Simulated time began again.
-            self._discard(len(self._partners))
+        if self._partners and stamp < self._partners[-1].stamp - self._slop - _REWIND * _NANOSECONDS:
+            self._discard(lambda partner: True)
         if len(self._partners) == _KEPT:
-            self._discard(1)
+            oldest = self._partners[0]
+            self._discard(lambda partner: partner is oldest)
         self._partners.append(_Waiting(stamp, now, message))
 
     def ready(self, now: float) -> list[Matched]:
@@ -122,12 +125,12 @@ class PairSynchronizer:
 
     def _forget(self, stamp: Nanoseconds) -> None:
         """Partners too old for any leader after this one."""
-        old = sum(1 for partner in self._partners if partner.stamp < stamp - self._slop)
-        self._discard(old)
+        self._discard(lambda partner: partner.stamp < stamp - self._slop)
 
-    def _discard(self, count: int) -> None:
-        for _ in range(count):
-            partner = self._partners.popleft()
+    def _discard(self, which: Callable[[_Waiting], bool]) -> None:
+        gone = [partner for partner in self._partners if which(partner)]
+        self._partners = deque(partner for partner in self._partners if not which(partner))
+        for partner in gone:
             if partner.stamp in self._used:
                 self._used.discard(partner.stamp)
             else:

@@ -90,6 +90,13 @@ class Detections3D:
         centers, sizes, yaws, scores, classes = (array[which] for array in self.arrays)
         return Detections3D(centers, sizes, yaws, scores, classes, self.labels)
 
+    def joined(self, other: Detections3D) -> Detections3D:
+        """These detections, then another set's of the same labels."""
+        centers, sizes, yaws, scores, classes = (
+            np.concatenate(pair) for pair in zip(self.arrays, other.arrays, strict=True)
+        )
+        return Detections3D(centers, sizes, yaws, scores, classes, self.labels)
+
     def moved(self, offset: NDArray[np.floating]) -> Detections3D:
         """The same boxes, `offset` (3,) meters further on."""
         centers = (self.centers + offset).astype(np.float32)

@@ -14,7 +14,7 @@ from robot_ai.backends.protocol import Backend
 from robot_ai.lidar.center_heads import COLUMNS, CenterHeads
 from robot_ai.lidar.cluster_detector import CloudResult, ClusterSettings, Watch, crop, describe, ground_of, group
 from robot_ai.lidar.detections import LABELS, OBSTACLE, Detections3D
-from robot_ai.lidar.errors import PillarModelError
+from robot_ai.lidar.errors import CenterHeadsError, PillarModelError
 from robot_ai.lidar.filters import Points
 from robot_ai.lidar.order import picked
 from robot_ai.lidar.pillars import CHANNELS, PillarGrid, Pillars, encode
@@ -86,7 +86,7 @@ class PillarDetector(LoadedModel):
         watch.lap("decode")
         obstacles = self._obstacles(local, above, learned, settings)
         watch.lap("obstacles")
-        found = _joined(_wanted(learned, settings), obstacles)
+        found = _wanted(learned, settings).joined(obstacles)
         return CloudResult(found if origin is None else found.moved(np.asarray(origin)), watch.laps)
 
     def _obstacles(
@@ -127,7 +127,7 @@ def _heads_of(card: ModelCard, backend: str) -> _Heads:
         )
     try:
         heads = CenterHeads(PillarGrid(pillars.side, pillars.cell), stride, card.labels, card.thresholds.max_detections)
-    except Exception as error:
+    except CenterHeadsError as error:
         raise PillarModelError(f"{where}: {error}") from error
     cells = heads.cells * heads.cells
     wanted = {"scores": (None, cells, len(card.labels)), "boxes": (None, cells, COLUMNS)}
@@ -159,10 +159,3 @@ def _wanted(found: Detections3D, settings: ClusterSettings) -> Detections3D:
     if not settings.classes:
         return found
     return found.take(np.isin(found.class_indices, [LABELS.index(name) for name in settings.classes]))
-
-
-def _joined(first: Detections3D, second: Detections3D) -> Detections3D:
-    centers, sizes, yaws, scores, classes = (
-        np.concatenate(pair) for pair in zip(first.arrays, second.arrays, strict=True)
-    )
-    return Detections3D(centers, sizes, yaws, scores, classes)

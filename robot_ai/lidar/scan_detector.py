@@ -63,7 +63,7 @@ class ScanDetector:
         watch.lap("legs")
         obstacles = _obstacles(segments, ~used, settings)
         watch.lap("boxes")
-        found = _join(people, obstacles)
+        found = people.joined(obstacles)
         kept = found.scores >= settings.score
         if settings.classes:
             kept &= np.isin(found.class_indices, [LABELS.index(name) for name in settings.classes])
@@ -86,29 +86,32 @@ def _segments(scan: ScanPoints, settings: ScanSettings) -> _Segments:
     following = np.roll(np.arange(len(points)), -1)
     gaps = np.linalg.norm(points[following] - points, axis=1)
     spacing = np.minimum(ranges, ranges[following]) * abs(scan.angle_increment)
-    missing = (beams[following] - beams) != 1
-    # A full turn has no end: its last beam is the first one's neighbor.
-    missing[-1] = abs(abs(scan.angle_increment) * (beams[-1] - beams[0] + 1) - 2 * np.pi) > abs(scan.angle_increment)
+    steps = _steps(beams, scan.angle_increment)
     # A lost beam or two do not cut a thing in two; where many saw past it, there is a gap.
     allowed = settings.jump + settings.jump_growth * spacing
-    ends = (gaps > allowed) | ((np.abs(beams[following] - beams) > _LOST_BEAMS) & (gaps > settings.jump / 2))
-    ends[-1] |= missing[-1]
+    ends = (gaps > allowed) | ((steps > _LOST_BEAMS) & (gaps > settings.jump / 2))
     first = np.roll(ends, 1)
     start = int(np.argmax(first)) if first.any() else 0
     order = np.roll(np.arange(len(points)), -start)
     labels = np.cumsum(first[order]) - first[order][0]
     groups = Groups.of(points[order], labels.astype(np.int64))
     last = groups.starts + groups.counts - 1
-    ordered = ranges[order]
+    ordered, gone = ranges[order], steps[order] != 1
     before, after = np.roll(ordered, 1)[groups.starts], np.roll(ordered, -1)[last]
-    beyond = beams[order]
-    gone_before = (beyond[groups.starts] - np.roll(beyond, 1)[groups.starts]) != 1
-    gone_after = (np.roll(beyond, -1)[last] - beyond[last]) != 1
-    in_front = ((before > ordered[groups.starts] + _IN_FRONT) | gone_before) & (
-        (after > ordered[last] + _IN_FRONT) | gone_after
+    in_front = ((before > ordered[groups.starts] + _IN_FRONT) | np.roll(gone, 1)[groups.starts]) & (
+        (after > ordered[last] + _IN_FRONT) | gone[last]
     )
     enough = groups.counts >= settings.min_points
     return _Segments(groups.take(enough), in_front[enough])
+
+
+def _steps(beams: NDArray[np.int64], increment: float) -> NDArray[np.int64]:
+    """(N,), N > 0: how many beams further the next measured one is; after the last comes the first, over the gap that
+    is left of a full turn, which has no end.
+    """
+    turn = round(2 * np.pi / abs(increment)) if increment else 0
+    # A full turn may hold its first angle twice, at either end.
+    return np.append(np.diff(beams), max(turn - int(beams[-1] - beams[0]), 1))
 
 
 def _legs(segments: _Segments, settings: ScanSettings) -> NDArray[np.bool_]:
@@ -179,9 +182,3 @@ def _obstacles(segments: _Segments, which: NDArray[np.bool_], settings: ScanSett
         np.full(count, OBSTACLE, np.int64),
     )
     return found.take(boxes.sizes[:, 0] <= settings.max_size)
-
-
-def _join(first: Detections3D, second: Detections3D) -> Detections3D:
-    pairs = zip(first.arrays, second.arrays, strict=True)
-    centers, sizes, yaws, scores, classes = (np.concatenate(pair) for pair in pairs)
-    return Detections3D(centers, sizes, yaws, scores, classes)

@@ -6,7 +6,7 @@ After ByteTrack (Zhang et al., ECCV 2022), with a Kalman filter of constant velo
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +39,6 @@ class Track:
     label: int
     hits: int = 1
     seen: float = 0.0
-    size: Floats = field(default_factory=lambda: np.zeros(0))
 
 
 class Tracker(ABC):
@@ -54,7 +53,7 @@ class Tracker(ABC):
         self._now: float | None = None
 
     @abstractmethod
-    def _costs(self, tracks: list[Track], positions: Floats, sizes: Floats, labels: NDArray[np.int64]) -> Floats:
+    def _costs(self, tracks: list[Track], positions: Floats, labels: NDArray[np.int64]) -> Floats:
         """(T, N) cost of each pairing from 0 to below 1; 1 or more for one that cannot be."""
 
     def reset(self) -> None:
@@ -63,12 +62,12 @@ class Tracker(ABC):
         self._now = None
 
     def follow(
-        self, positions: Floats, sizes: Floats, scores: Floats, labels: NDArray[np.int64], now: float
+        self, positions: Floats, scores: Floats, labels: NDArray[np.int64], now: float
     ) -> tuple[list[int], Floats]:
         """The track of each detection (0: none, or not yet confirmed) and its velocity (N, D) per second.
 
-        positions: (N, D); sizes: (N, any); now: seconds. A time that goes back, as with a bag that begins again, or
-        jumps ahead by more than `max_age` ends all tracks.
+        positions: (N, D); now: seconds. A time that goes back, as with a bag that begins again, or jumps ahead by more
+        than `max_age` ends all tracks.
         """
         elapsed = 0.0 if self._now is None else now - self._now
         if elapsed < 0 or elapsed > self._settings.max_age:
@@ -82,14 +81,14 @@ class Tracker(ABC):
         free = list(self._tracks)
         for stage in (np.flatnonzero(confident), np.flatnonzero(~confident)):
             if free and len(stage):
-                costs = self._costs(free, positions[stage], sizes[stage], labels[stage])
+                costs = self._costs(free, positions[stage], labels[stage])
                 free = self._associate(free, costs, positions[stage], stage, owners)
         for index in np.flatnonzero(confident).tolist():
             if owners[index] is None:
                 owners[index] = self._begin(positions[index], int(labels[index]))
         for index, owner in enumerate(owners):
             if owner is not None:
-                owner.seen, owner.size, owner.label = now, sizes[index], int(labels[index])
+                owner.seen, owner.label = now, int(labels[index])
         self._tracks = [t for t in self._tracks if now - t.seen <= self._settings.max_age]
         velocities = [np.zeros(self.dimensions) if t is None else t.mean[self.dimensions :] for t in owners]
         numbers = [t.number if t is not None and t.hits >= self._settings.confirm else 0 for t in owners]

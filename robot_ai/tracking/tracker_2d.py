@@ -28,12 +28,10 @@ class Tracker2D(Tracker):
         """The track's number of each detection of an image, made at `stamp` nanoseconds; empty where there is none."""
         low, high = found.xyxy[:, :2].astype(float), found.xyxy[:, 2:].astype(float)
         positions = np.concatenate([(low + high) / 2, high - low], axis=1)
-        numbers, _ = self.follow(
-            positions, positions[:, 2:], found.scores.astype(float), found.class_indices, stamp / _NANOSECONDS
-        )
+        numbers, _ = self.follow(positions, found.scores.astype(float), found.class_indices, stamp / _NANOSECONDS)
         return [str(number) if number else "" for number in numbers]
 
-    def _costs(self, tracks: list[Track], positions: Floats, sizes: Floats, labels: NDArray[np.int64]) -> Floats:
+    def _costs(self, tracks: list[Track], positions: Floats, labels: NDArray[np.int64]) -> Floats:
         expected = np.array([track.mean[:4] for track in tracks])
         iou = intersection_over_union(_edges(expected), _edges(positions))
         same = np.array([track.label for track in tracks])[:, None] == labels[None]

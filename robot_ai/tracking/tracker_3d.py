@@ -41,12 +41,11 @@ class Tracker3D(Tracker):
             self.reset()
             self._frame = frame
         numbers, velocities = self.follow(
-            found.centers.astype(float), found.sizes.astype(float), found.scores.astype(float), found.class_indices,
-            stamp / _NANOSECONDS,
-        )  # fmt: skip
+            found.centers.astype(float), found.scores.astype(float), found.class_indices, stamp / _NANOSECONDS
+        )
         return TrackedBatch(found, [str(number) if number else "" for number in numbers], velocities)
 
-    def _costs(self, tracks: list[Track], positions: Floats, sizes: Floats, labels: NDArray[np.int64]) -> Floats:
+    def _costs(self, tracks: list[Track], positions: Floats, labels: NDArray[np.int64]) -> Floats:
         expected = np.array([track.mean[:2] for track in tracks])
         gaps = np.linalg.norm(expected[:, None] - positions[None, :, :2], axis=-1) / _GATE
         other = np.array([track.label for track in tracks])[:, None] != labels[None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +13,14 @@ from robot_ai.lidar.detections import LABELS, Detections3D
 from robot_ai.lidar.ground import GroundSettings, height_above_ground
 from robot_ai.lidar.pillars import LAYERS, PillarGrid
 from robot_ai.training.lidar_scenes import cast
+from robot_ai.training.lidar_scoring import MIN_POINTS, Scores, judge, no_scores
 from robot_ai.training.lidar_world import random_beams, training_scene
 
 # Steps in which coordinates are kept, in meters: 16 bits reach 80 m.
 _STEP = 0.0025
+_EVALUATION_SEED = 2_000_003
+# A box this near, in meters, to a thing too thinly seen to be asked for is not held against a detector.
+_THIN_REACH = 2.0
 GENERATION = 2
 """Grows when the scenes change, so that a folder of older ones is not taken for them."""
 
@@ -59,6 +64,25 @@ class SampleFolder:
             sample = make_sample(rng, self._reach)
             if sample is not None:
                 return sample
+
+
+def judge_sample(sample: Sample, found: Detections3D, scores: Scores) -> None:
+    """Adds what was found in a sample to the scores."""
+    enough = sample.seen >= MIN_POINTS
+    thin = sample.boxes.take(~enough).centers[:, :2]
+
+    def excused(index: int) -> bool:
+        return bool((np.linalg.norm(thin - found.centers[index, :2], axis=1) < _THIN_REACH).any())
+
+    judge(sample.boxes, enough, found, scores, excused)
+
+
+def evaluate_scenes(count: int, detect: Callable[[NDArray[np.float32]], Detections3D], reach: float = 40.0) -> Scores:
+    """Judges a detector on the first `count` scenes of a seed that neither training nor its validation uses."""
+    scenes, scores = SampleFolder(_EVALUATION_SEED, reach), no_scores()
+    for number in range(count):
+        judge_sample(scenes[number], detect(scenes[number].points), scores)
+    return scores
 
 
 def make_sample(rng: np.random.Generator, reach: float) -> Sample | None:

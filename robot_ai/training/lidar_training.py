@@ -29,8 +29,8 @@ from robot_ai.models.networks import pillarnet_plan as plan
 from robot_ai.models.networks.pillarnet_torch import NormalizedPillarNet, PillarNet
 from robot_ai.training.checkpoints import load_checkpoint, save_checkpoint
 from robot_ai.training.lidar_card import Origin, write_model
-from robot_ai.training.lidar_samples import GENERATION, SampleFolder, vary, within
-from robot_ai.training.lidar_scoring import MIN_POINTS, Scores, judge, no_scores
+from robot_ai.training.lidar_samples import GENERATION, SampleFolder, judge_sample, vary, within
+from robot_ai.training.lidar_scoring import Scores, no_scores
 from robot_ai.training.lidar_targets import CLASSES, Targets, loss_of, make_targets, make_window, stack
 
 GRID = PillarGrid(plan.SIDE, 0.25)
@@ -184,14 +184,7 @@ class Training:
             pillars = encode(sample.points, sample.above, self._settings.grid)
             with torch.inference_mode():
                 outputs = {name: t.numpy() for name, t in network(torch.from_numpy(pillars.features)[None]).items()}
-            found = heads.decode(outputs, 0, _SCORE, pillars)
-            enough = sample.seen >= MIN_POINTS
-            thin = sample.boxes.take(~enough).centers[:, :2]
-
-            def excused(index: int, thin: Any = thin, found: Any = found) -> bool:
-                return bool((np.linalg.norm(thin - found.centers[index, :2], axis=1) < 2.0).any())
-
-            judge(sample.boxes, enough, found, scores, excused)
+            judge_sample(sample, heads.decode(outputs, 0, _SCORE, pillars), scores)
         self._tell(scores)
         return scores
 

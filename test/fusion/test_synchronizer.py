@@ -60,6 +60,26 @@ def test_partners_that_nobody_took_are_counted():
     assert sync.unused == 3
 
 
+def test_a_time_that_begins_again_leaves_nothing_of_the_one_before():
+    sync = PairSynchronizer(slop=0.05, timeout=0.2)
+    sync.add_partner(20 * SECOND, "end of the bag", 0.0)
+    sync.add_partner(0, "p0", 0.1)
+    sync.add_leader(20 * MS, "l20", 0.1)
+    assert pairs(sync.ready(0.1)) == []  # a partner of the last round does not show that no nearer one comes
+    sync.add_partner(30 * MS, "p30", 0.11)
+    assert pairs(sync.ready(0.11)) == [("l20", "p30")]
+
+
+def test_a_late_partner_does_not_push_out_a_newer_one():
+    sync = PairSynchronizer(slop=0.05, timeout=0.2)
+    sync.add_partner(200 * MS, "p200", 0.0)
+    sync.add_partner(10 * MS, "late", 0.0)
+    sync.add_leader(100 * MS, "l100", 0.0)
+    assert pairs(sync.ready(0.3)) == [("l100", None)]
+    sync.add_leader(210 * MS, "l210", 0.3)
+    assert pairs(sync.ready(0.6)) == [("l210", "p200")]
+
+
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 2000)), max_size=60))
 def test_every_leader_is_answered_once_in_order(events):
     sync = PairSynchronizer(slop=0.05, timeout=0.1)

@@ -109,6 +109,18 @@ def test_turning_the_scan_turns_the_boxes():
         assert np.hypot(*(found.centers[0, :2] - [x, y])) < 0.1
 
 
+@pytest.mark.parametrize("twice", [0, 1])
+@pytest.mark.parametrize("heading", [0.0, np.pi])
+def test_a_thing_where_a_coarse_full_turn_begins_and_ends_is_one(heading, twice):
+    # One beam per degree: at 5 m neighbors lie 9 cm apart.
+    increment = 2 * np.pi / 360
+    angles = -np.pi + np.arange(360 + twice) * increment
+    ranges = circle(5.4 * np.cos(heading), 5.4 * np.sin(heading), 0.5)(angles).astype(np.float32)
+    boxes = DETECTOR.detect(scan_points(RawScan(-np.pi, increment, 0.05, 30.0, ranges)), SETTINGS).detections
+    assert len(boxes) == 1
+    assert boxes.sizes[0, :2].max() == pytest.approx(1.0, abs=0.2)
+
+
 def test_an_empty_scan():
     nothing = scan_points(RawScan(0.0, INCREMENT, 0.05, 30.0, np.full(10, np.inf, np.float32)))
     assert len(DETECTOR.detect(nothing, SETTINGS).detections) == 0
