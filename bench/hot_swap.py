@@ -49,7 +49,7 @@ class Swaps:
     seconds: until each was answered. spans: backend, monotonic time of the request and of its answer. refused: the
     reasons of those that were. sizes: resident MiB of the node before the first swap and after each round. began:
     monotonic time of the first. waits: seconds until another service answered, while swaps went on. others: share of
-    the machine that others used.
+    the machine that others used. stale: frames that were stale before the first swap, as last reported.
     """
 
     seconds: list[float] = field(default_factory=list)
@@ -59,16 +59,18 @@ class Swaps:
     began: float = 0.0
     waits: list[float] = field(default_factory=list)
     others: float = 0.0
+    stale: int = 0
 
 
 class Session:
     """A node, a camera that feeds it, and this process, which listens and asks for swaps."""
 
-    def __init__(self, threads: int, folder: Path) -> None:
+    def __init__(self, threads: int, preload: bool, folder: Path) -> None:
         self.namespace, domain = f"/bench_swap_{os.getpid()}", str(os.getpid() % 20 + 70)
         self.environment = {"ROS_DOMAIN_ID": domain, "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
         self.environment |= image_transport_environment()
-        made = detector("pytorch", threads=threads)
+        standby = {"preload_backends": list(BACKENDS[:-1])} if preload else {}
+        made = detector("pytorch", threads=threads, **standby)
         self.node = Namespaced(made.name, made.module, made.parameters, self.namespace)
         self.group = ProcessGroup([self.node], folder, self.environment)
         self.run = Run()
@@ -125,7 +127,7 @@ class Session:
             self.spin_until(lambda: len(self.run.arrivals) > 10)
             load = OtherLoad()
             self.spin(QUIET)
-            swaps.began = time.monotonic()
+            swaps.began, swaps.stale = time.monotonic(), int(self.run.values["frames dropped: stale"])
             swaps.sizes.append(process.memory_info().rss / 2**20)
             for number, backend in enumerate(islice(cycle(BACKENDS), count), 1):
                 self.swap(backend, swaps)
@@ -184,7 +186,8 @@ def report(run: Run, swaps: Swaps) -> str:
         "Answered": run.values["frames published"],
         "Answers heard": len(run.arrivals),
         "Failed": run.values["frames dropped: failed"],
-        "Stale": run.values["frames dropped: stale"],
+        "Stale before the first swap": swaps.stale,
+        "Stale since": int(run.values["frames dropped: stale"]) - swaps.stale,
         "Lost before arrival": run.values["frames lost before arrival"],
     }
     times = [
@@ -227,10 +230,11 @@ def main() -> int:
     parser.add_argument("--swaps", type=int, default=20)
     parser.add_argument("--rate", type=float, default=30.0, help="frames per second (30)")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of each backend (1)")
+    parser.add_argument("--preload", action="store_true", help="let all backends stand by before the first swap")
     parser.add_argument("--write", action="store_true", help="write the tables into docs/backends.md")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        session = Session(arguments.threads, Path(folder))
+        session = Session(arguments.threads, arguments.preload, Path(folder))
         with session.group:
             session.spin_until(lambda: session.run.values)
             swaps = session.feed(arguments.rate, arguments.swaps)
