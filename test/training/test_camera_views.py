@@ -1,6 +1,7 @@
 """Views of a small world: the same files for the same settings, and boxes where the things are drawn."""
 
 import dataclasses
+import functools
 import json
 
 import cv2
@@ -8,8 +9,9 @@ import numpy as np
 import pytest
 
 pytest.importorskip("mujoco", reason="views are drawn by the simulator, extra simulation")
-from robot_ai.simulation import renderers
 from robot_ai.simulation.errors import RendererError
+from robot_ai.simulation.renderers import choose
+from robot_ai.training import camera_views
 from robot_ai.training.camera_views import ViewSettings, is_held_out, make_views, photograph
 from robot_ai.training.coco import ANNOTATIONS, CocoDataSet, DataSetError
 
@@ -87,6 +89,6 @@ def test_the_robot_stands_on_its_own_tiles_and_in_nothing(settings):
 
 
 def test_views_are_not_drawn_by_rays_unless_asked_for(settings, tmp_path, monkeypatch):
-    monkeypatch.setattr(renderers, "_PROBE_TIMEOUT", 0.01)
+    monkeypatch.setattr(camera_views, "choose", functools.partial(choose, limit=0.01))
     with pytest.raises(RendererError, match=r"OpenGL.*no image within.*rays"):
         make_views(dataclasses.replace(settings, renderer="auto"), LABELS, tmp_path / "views")
