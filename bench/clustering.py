@@ -93,6 +93,7 @@ def ask(library: str, clouds: Mapping[str, Points], tolerance: float, pythons: S
         file = Path(folder) / "clouds.npz"
         np.savez(file, *clouds.values())
         for python in pythons or PYTHONS:
+            named = "this Python" if python == sys.executable else python
             try:
                 done = subprocess.run(
                     [python, str(WORKER), library, str(file), str(tolerance), str(ROUNDS)],
@@ -100,11 +101,11 @@ def ask(library: str, clouds: Mapping[str, Points], tolerance: float, pythons: S
                     env={**os.environ, "OMP_NUM_THREADS": "1", "TBB_NUM_THREADS": "1"},
                 )  # fmt: skip
             except OSError as error:
-                reasons.append(f"{python}: {error.strerror}")
+                reasons.append(f"{named}: {error.strerror}")
                 continue
             if done.returncode == 0:
                 return Answer(**json.loads(done.stdout.splitlines()[-1]))
-            reasons.append(f"{python}: {(done.stderr.strip().splitlines() or ['ended without a word'])[-1]}")
+            reasons.append(f"{named}: {(done.stderr.strip().splitlines() or ['ended without a word'])[-1]}")
     return "; ".join(reasons)
 
 

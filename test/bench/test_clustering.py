@@ -35,7 +35,7 @@ def test_each_python_that_lacks_a_library_is_named_with_its_reason(points: np.nd
     told = clustering.ask("no_such_library", {"cloud": points}, 0.22, ("/nowhere/python", sys.executable))
     assert isinstance(told, str)
     assert "/nowhere/python: No such file or directory" in told
-    assert f"{sys.executable}: KeyError: 'no_such_library'" in told
+    assert "this Python: KeyError: 'no_such_library'" in told
 
 
 def test_a_folder_without_scans_is_named(tmp_path: Path) -> None:
