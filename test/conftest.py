@@ -12,6 +12,8 @@ import hypothesis
 import pytest
 from stub_card import write_stub_card
 
+from robot_ai.backends.interpreter import part_compilers
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -27,6 +29,9 @@ for _variable in (
 ):
     os.environ.setdefault(_variable, "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+# Tests import both frameworks directly, in whatever order.
+part_compilers()
 
 # No deadline: the machine may be busy. No database: tests leave nothing in the checkout.
 hypothesis.settings.register_profile("robot_ai", deadline=None, database=None, print_blob=True)

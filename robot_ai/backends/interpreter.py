@@ -21,7 +21,7 @@ import gc
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import util
 from pathlib import Path
@@ -76,9 +76,25 @@ def beside_frames() -> Iterator[None]:
 
 def preload(module: str) -> None:
     """Links a framework's large libraries without holding the interpreter; what cannot be linked is left to import."""
+    if {module, *sys.modules} >= {"torch", "tensorflow"}:
+        part_compilers()
+    if module not in sys.modules:
+        _link(module, LIBRARIES.get(module, ()), os.RTLD_NOW | os.RTLD_LOCAL)
+
+
+def part_compilers() -> None:
+    """Links Triton, which PyTorch's CUDA builds bring, so that it looks for its symbols in itself first.
+
+    It and TensorFlow each hold an LLVM of their own. `import triton` after `import tensorflow` ends the process by a
+    segmentation fault (PyTorch 2.13, TensorFlow 2.21), and PyTorch imports it to export a program or to compile one.
+    """
+    _link("triton", ("_C/libtriton*.so",), os.RTLD_NOW | getattr(os, "RTLD_DEEPBIND", 0))
+
+
+def _link(module: str, patterns: Sequence[str], flags: int) -> None:
     # ctypes' own way to link a library holds the interpreter, a call of the C library's does not.
     linker = getattr(_c_library(), "dlopen", None)
-    if module in sys.modules or module not in LIBRARIES or linker is None:
+    if not patterns or linker is None:
         return
     try:
         spec = util.find_spec(module)
@@ -86,9 +102,9 @@ def preload(module: str) -> None:
         return
     linker.restype, linker.argtypes = ctypes.c_void_p, (ctypes.c_char_p, ctypes.c_int)
     for place in (spec.submodule_search_locations or ()) if spec else ():
-        for pattern in LIBRARIES[module]:
+        for pattern in patterns:
             for library in sorted(Path(place).glob(pattern)):
-                linker(os.fsencode(library), os.RTLD_NOW | os.RTLD_LOCAL)
+                linker(os.fsencode(library), flags)
 
 
 def imported() -> None:

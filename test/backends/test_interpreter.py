@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from importlib import util
 
 import pytest
 
@@ -119,3 +120,20 @@ def test_memory_is_given_back_where_the_c_library_can(monkeypatch: pytest.Monkey
     monkeypatch.setattr(interpreter, "_c_library", lambda: None)
     interpreter.give_back_memory()
     interpreter.preload("torch")
+
+
+TOGETHER = """
+import tensorflow
+from robot_ai.backends.support import import_framework
+import_framework("torch", "pytorch")
+import triton, torch._dynamo
+"""
+
+
+def test_pytorchs_compiler_lives_beside_tensorflows() -> None:
+    for module in ("tensorflow", "torch"):
+        pytest.importorskip(module)
+    if util.find_spec("triton") is None:
+        pytest.skip("triton is not installed: only PyTorch's CUDA builds bring it")
+    done = subprocess.run([sys.executable, "-c", TOGETHER], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from robot_ai.backends.interpreter import part_compilers
 from robot_ai.backends.errors import MissingFrameworkError, UnknownBackendError
 from robot_ai.backends.loading import BackendChoice, load_backend
 from robot_ai.errors import RobotAIError
@@ -60,6 +61,8 @@ def export_model(request: ExportRequest, say: Say) -> Path:
     Every artifact is loaded and compared with the golden sample before the card names it; one that fails is removed
     again. Raises a ModelToolError, ModelCardError or BackendError.
     """
+    # The converters import both frameworks, in whatever order.
+    part_compilers()
     directory = find_model(request.model)
     output = _prepare(directory, request.output)
     card = ModelCard.load(output, backends=())
