@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from robot_ai.backends.interpreter import part_compilers
 from robot_ai.backends.errors import MissingFrameworkError, UnknownBackendError
+from robot_ai.backends.interpreter import part_compilers
 from robot_ai.backends.loading import BackendChoice, load_backend
 from robot_ai.errors import RobotAIError
 from robot_ai.model_tool.card_edit import set_artifact, set_golden
