@@ -245,4 +245,5 @@ def _nearest_per_direction(points: Floats) -> Floats:
     sector = ((np.arctan2(points[:, 1], points[:, 0]) + math.pi) / (2 * math.pi) * _DIRECTIONS).astype(int)
     order = np.lexsort((ranges, sector))
     _, first = np.unique(sector[order], return_index=True)
-    return points[order[first]]
+    nearest: Floats = points[order[first]]
+    return nearest

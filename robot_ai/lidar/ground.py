@@ -105,9 +105,10 @@ def _near_plane(where: NDArray[np.float32], lowest: NDArray[np.float32]) -> Floa
 def _grow(distances: Floats, lowest: Floats, plane: Floats, settings: GroundSettings) -> tuple[Floats, Floats, Floats]:
     """Height, slope along the radius and reference distance of the ground in each cell (rings, sectors)."""
     middle = (np.arange(SECTORS) + 0.5) * (2 * np.pi / SECTORS) - np.pi
-    slope = plane[0] * np.cos(middle) + plane[1] * np.sin(middle)
+    slope: Floats = plane[0] * np.cos(middle) + plane[1] * np.sin(middle)
     level = slope.copy()
-    height, distance = np.full(SECTORS, plane[2]), np.zeros(SECTORS)
+    height: Floats = np.full(SECTORS, plane[2])
+    distance: Floats = np.zeros(SECTORS)
     heights, slopes, references = np.empty_like(lowest), np.empty_like(lowest), np.empty_like(lowest)
     edges = (np.expm1(np.arange(len(lowest) + 1) / _DENSITY)) * _SCALE
     for ring, (reach, low) in enumerate(zip(distances, lowest, strict=True)):

@@ -7,6 +7,7 @@ nearest to a box's middle, those whose anchor overlaps it more than the mean and
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +60,7 @@ def assign(
         level = np.flatnonzero(strides == stride)
         nearest = level[np.argsort(apart[level], axis=0, kind="stable")[:_NEAREST]]
         np.put_along_axis(is_candidate, nearest, values=True, axis=0)
-    candidates = np.ma.masked_array(ious, ~is_candidate)
+    candidates: Any = np.ma.masked_array(ious, ~is_candidate)
     least = np.asarray(candidates.mean(axis=0) + candidates.std(axis=0, ddof=1))
     fits = np.where(is_candidate & (ious >= least) & _inside(centers, boxes), ious, -1.0)
     best = fits.argmax(axis=1)

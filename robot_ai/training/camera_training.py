@@ -246,7 +246,7 @@ def _read_targets(views: Path, side: int, centers: NDArray[np.float32], strides:
     found = []
     for entry in sorted(content["images"], key=lambda each: each["id"]):
         given = by_image[entry["id"]]
-        boxes = np.array([a["bbox"] for a in given], np.float32).reshape(-1, 4)
+        boxes: NDArray[np.float32] = np.array([a["bbox"] for a in given], np.float32).reshape(-1, 4)
         boxes[:, 2:] += boxes[:, :2]
         boxes = place(entry["width"], entry["height"], side, side, "stretch").to_network(boxes)
         labels = np.array([a["category_id"] - 1 for a in given], np.int64)

@@ -66,7 +66,9 @@ def fence(rng: Random) -> Thing:
     length, tall = rng.uniform(2, 16), rng.uniform(0.5, 2.0)
     passing = float(rng.choice([0.0, 0.3, 0.7]))
     shapes = [Shape("box", (0, 0, tall / 2), (length / 2, 0.04, tall / 2), passing=passing)]
-    shapes += [Shape("box", (x, 0, tall / 2), (0.05, 0.05, tall / 2)) for x in np.arange(-length / 2, length / 2, 2.5)]
+    shapes += [
+        Shape("box", (float(x), 0, tall / 2), (0.05, 0.05, tall / 2)) for x in np.arange(-length / 2, length / 2, 2.5)
+    ]
     return Thing("", tuple(shapes))
 
 

@@ -51,8 +51,8 @@ class Window:
         """(N,): whether points (N, 3) around the lidar lie in the window."""
         at = points[:, :2] + np.float32(grid.reach)
         low = np.array([self.column, self.row], np.float32) * np.float32(grid.cell)
-        inside: NDArray[np.bool_] = ((at >= low) & (at < low + np.float32(self.side * grid.cell))).all(axis=1)
-        return inside
+        inside = (at >= low) & (at < low + np.float32(self.side * grid.cell))
+        return np.asarray(inside.all(axis=1), np.bool_)
 
     def cut(self, plane: NDArray[Any], stride: int = 1) -> NDArray[Any]:
         """The window's part of (..., side, side) cells `stride` pillars wide."""
@@ -62,7 +62,7 @@ class Window:
 
 def make_window(sample: Sample, grid: PillarGrid, side: int, rng: np.random.Generator) -> Window:
     """A window with one of the sample's things somewhere in it: things of rare classes as often as of frequent ones."""
-    middle = np.zeros(2)
+    middle: NDArray[np.float64] = np.zeros(2)
     seen = np.flatnonzero(sample.seen >= _LEAST_SEEN)
     if len(seen):
         classes = sample.boxes.class_indices[seen]
@@ -78,10 +78,10 @@ def make_targets(sample: Sample, pillars: Pillars, grid: PillarGrid, window: Win
     """
     window = window or Window(0, 0, grid.side)
     side, edge = grid.side // plan.STRIDE, grid.cell * plan.STRIDE
-    heat = np.zeros((len(CLASSES), side, side), np.float32)
-    asked = np.ones((side, side), np.float32)
-    best = np.zeros((side, side), np.float32)
-    owner = np.full((side, side), -1, np.int64)
+    heat: NDArray[np.float32] = np.zeros((len(CLASSES), side, side), np.float32)
+    asked: NDArray[np.float32] = np.ones((side, side), np.float32)
+    best: NDArray[np.float32] = np.zeros((side, side), np.float32)
+    owner: NDArray[np.int64] = np.full((side, side), -1, np.int64)
     boxes = sample.boxes
     at = (boxes.centers[:, :2] + grid.reach) / edge
     for index, name in enumerate(boxes.names):
