@@ -89,7 +89,7 @@ def free_lengths(obstacles: Obstacles, radius: float, curvatures: Floats = _CURV
     """(K,): how far, in meters, the robot's circle moves along each arc before it comes nearer to a point than that
     point's margin; at most REACH. What is already nearer counts only while the arc leads closer to it.
     """
-    along = np.arange(0.0, REACH + _STEP / 2, _STEP, np.float64)
+    along = np.arange(0.0, REACH + _STEP / 2, _STEP, dtype=np.float64)
     ranges = np.linalg.norm(obstacles.points, axis=1) - obstacles.margins - radius
     points, margins = obstacles.points[ranges < REACH], obstacles.margins[ranges < REACH]
     if not len(points):
