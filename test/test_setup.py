@@ -155,7 +155,7 @@ def requirements():
                 and not any(mark in text for mark in (" ", "/"))
                 and not text.endswith((".typed", ".xml"))
             ):
-                found.add(text.split("=")[0].rstrip(">~<!"))
+                found.add(re.split(r"[=<>~!]", text)[0])
     return found
 
 

@@ -28,7 +28,8 @@ class BestEffortInput:
     def take(self, sequence: int) -> bool:
         """Whether message `sequence` is newer than all before."""
         ahead = (sequence - self._next) & _MODULO
-        if ahead >= _HALF:
+        # Half the circle from the last one taken is neither newer nor older: RFC 1982, section 3.2.
+        if ahead >= _HALF - 1:
             self.stale += 1
             return False
         self.missed += ahead

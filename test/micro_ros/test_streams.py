@@ -7,7 +7,7 @@ import random
 import struct
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from robot_ai.micro_ros.agent import Agent
@@ -170,6 +170,7 @@ def test_any_order_within_the_window_gives_the_same(start, order):
 
 
 @given(st.lists(st.integers(0, 0xFFFF), max_size=50))
+@example([0, 0x8000])
 @settings(max_examples=100)
 def test_best_effort_never_goes_back(sequences):
     stream = BestEffortInput()
