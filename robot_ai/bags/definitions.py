@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ except ImportError as error:
 
 
 class Definitions:
-    """rosbags' own definitions of Jazzy, and those installed below AMENT_PREFIX_PATH, as a sourced ROS has them."""
+    """rosbags' own definitions of Jazzy, those below AMENT_PREFIX_PATH, as a sourced ROS has them, and those of wheels."""
 
     def __init__(self) -> None:
         self.store: Any = get_typestore(Stores.ROS2_JAZZY)
@@ -47,5 +48,8 @@ class Definitions:
 
 
 def _places(package: str) -> list[Path]:
-    prefixes = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
+    """Where a package's definitions may be: in the prefixes of the environment, else beside this Python, where pip's
+    wheels of ROS are and nothing needs to be sourced.
+    """
+    prefixes = [*os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep), sys.prefix]
     return [Path(prefix) / "share" / package / "msg" for prefix in prefixes if prefix]
