@@ -16,7 +16,7 @@ except ImportError as error:
 
 
 class Definitions:
-    """rosbags' own definitions of Jazzy, those below AMENT_PREFIX_PATH, as a sourced ROS has them, and those in wheels."""
+    """rosbags' own definitions of Jazzy, those below AMENT_PREFIX_PATH (a sourced ROS), and those of wheels."""
 
     def __init__(self) -> None:
         self.store: Any = get_typestore(Stores.ROS2_JAZZY)
