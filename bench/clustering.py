@@ -20,10 +20,9 @@ from numpy.typing import NDArray
 
 from bench.clustering_rival import timed
 from bench.report import table
-from robot_ai.lidar.cluster_detector import ClusterSettings, crop, ground_of
-from robot_ai.lidar.clusters import cluster, shrink
+from robot_ai.lidar.cluster_detector import ClusterSettings, crop, ground_of, stands, thinned
+from robot_ai.lidar.clusters import cluster
 from robot_ai.lidar.files import READERS, read_points
-from robot_ai.lidar.filters import voxelize
 from robot_ai.lidar.order import picked
 from robot_ai.training.lidar_scenes import BEAMS, cast, random_scene
 
@@ -54,7 +53,7 @@ class Answer:
 
 def run(scans: Path | None = None) -> str:
     """A table of all clouds: the scans of a folder, or simulated ones; and how to get what is not installed."""
-    clouds = {name: thinned(points) for name, points in (_scans(scans) if scans else _simulated()).items()}
+    clouds = {name: clustered(points) for name, points in (_scans(scans) if scans else _simulated()).items()}
     tolerance = ClusterSettings().tolerance
     ours = [timed(lambda points=points: cluster(points, tolerance), ROUNDS) for points in clouds.values()]
     counts = [int(cluster(points, tolerance).max(initial=-1)) + 1 for points in clouds.values()]
@@ -77,13 +76,12 @@ def run(scans: Path | None = None) -> str:
     return "\n\n".join([table(header, rows), *missing])
 
 
-def thinned(points: Points) -> Points:
+def clustered(points: Points) -> Points:
     """What the detector clusters of a cloud (N, 3): above the ground, one point per cube, in the shrunk space."""
     settings = ClusterSettings()
     points = crop(points, settings, None)
     above = ground_of(points, settings)
-    standing = picked(points, (above > settings.ground_clearance) & (above < settings.max_height))
-    return voxelize(shrink(standing, settings.tolerance_growth / settings.tolerance), settings.voxel).points
+    return thinned(picked(points, stands(above, settings)), settings).points
 
 
 def ask(library: str, clouds: Mapping[str, Points], tolerance: float, pythons: Sequence[str] = ()) -> Answer | str:

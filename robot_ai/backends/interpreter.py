@@ -23,6 +23,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from importlib import util
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,7 @@ def preload(module: str) -> None:
         _link(module, LIBRARIES.get(module, ()), os.RTLD_NOW | os.RTLD_LOCAL)
 
 
+@cache
 def part_compilers() -> None:
     """Links Triton, which PyTorch's CUDA builds bring, so that it looks for its symbols in itself first.
 
@@ -136,7 +138,7 @@ def closed_cyclic() -> None:
 
 
 def give_back_memory() -> None:
-    """Returns what was freed to the system. Each load has a thread of its own, and so a heap of its own, in glibc.
+    """Returns to the system what was freed, of which glibc keeps most.
 
     Without it a node with 20 swaps among four backends had grown by 360 MB.
     """

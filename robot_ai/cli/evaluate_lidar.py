@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robot_ai.backends.loading import BackendChoice
+from robot_ai.evaluation.report import Table, as_plain
 from robot_ai.lidar.cluster_detector import ClusterSettings
 from robot_ai.lidar.detections import Detections3D
 from robot_ai.pipeline.cloud_detector import AUTO, CLUSTER, METHODS, load_cloud_model
@@ -51,7 +51,9 @@ def run(args: argparse.Namespace) -> int:
     scores = {method: _evaluate(args, method) for method in args.method}
     print("\n".join(as_markdown(scores)))
     if args.json:
-        args.json.write_text(json.dumps({name: _plain(each) for name, each in scores.items()}, indent=2), "utf-8")
+        args.json.write_text(
+            json.dumps({name: as_plain(_table(each)) for name, each in scores.items()}, indent=2), "utf-8"
+        )
     return 0
 
 
@@ -94,16 +96,15 @@ def _precision(score: BandScore) -> str:
     return f"{score.precision:.2f} ({score.right} of {score.said})" if score.said else "-"
 
 
-def _plain(scores: Scores) -> dict[str, dict[str, float | None]]:
-    """For JSON, which knows no NaN."""
+def _table(scores: Scores) -> Table:
     return {
         f"{label} {low:.0f}-{high:.0f} m": {
             "found": score.found,
             "asked": score.asked,
             "right": score.right,
             "said": score.said,
-            "recall": None if math.isnan(score.recall) else score.recall,
-            "precision": None if math.isnan(score.precision) else score.precision,
+            "recall": score.recall,
+            "precision": score.precision,
         }
         for (label, (low, high)), score in scores.items()
     }

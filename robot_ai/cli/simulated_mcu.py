@@ -16,17 +16,16 @@ import contextlib
 import itertools
 import os
 import select
-import signal
 import struct
 import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import FrameType
 
 import numpy as np
 
+from robot_ai.cli.signals import interrupt_once, pass_over_signals
 from robot_ai.errors import RobotAIError
 from robot_ai.mcu.compact import unpack
 from robot_ai.micro_ros.client import Answer, Event, Pong, Sample, XrceClient
@@ -42,7 +41,6 @@ HOST_TIMEOUT = 0.3
 _PING_PERIOD = 0.5
 _PING_TIMEOUT = 2.0
 _AGENT_DOMAIN = 255
-_ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
 class McuError(RobotAIError):
@@ -234,22 +232,10 @@ def main(args: list[str] | None = None) -> int:
     parser.add_argument("--namespace", default="", help="ROS namespace of its topics: the bridge's")
     chosen = parser.parse_args(args)
     with contextlib.suppress(KeyboardInterrupt):
-        for number in _ENDING:
-            signal.signal(number, _interrupt)
+        interrupt_once()
         _run(chosen)
-        _pass_over_signals()
+        pass_over_signals()
     return 0
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    _pass_over_signals()
-    raise KeyboardInterrupt
-
-
-def _pass_over_signals() -> None:
-    """Only the first signal counts: a second one would tear what the first one ends."""
-    for number in _ENDING:
-        signal.signal(number, lambda *_: None)
 
 
 def _run(chosen: argparse.Namespace) -> None:

@@ -12,7 +12,7 @@ from robot_ai.lidar.boxes import Groups, OrientedBoxes, fit_boxes
 from robot_ai.lidar.classes import classify
 from robot_ai.lidar.clusters import cluster, shrink
 from robot_ai.lidar.detections import LABELS, Detections3D
-from robot_ai.lidar.filters import Points, Region, voxelize, within_range
+from robot_ai.lidar.filters import Points, Region, Voxels, voxelize, within_range
 from robot_ai.lidar.ground import GroundSettings, height_above_ground
 from robot_ai.lidar.order import picked
 
@@ -74,7 +74,7 @@ class ClusterDetector:
         points = crop(points, settings, origin)
         watch.lap("crop")
         above = ground_of(points, settings)
-        standing = (above > settings.ground_clearance) & (above < settings.max_height)
+        standing = stands(above, settings)
         points, above = picked(points, standing), above[standing]
         watch.lap("ground")
         groups = group(points, above, settings)
@@ -118,12 +118,22 @@ def ground_of(points: Points, settings: ClusterSettings) -> NDArray[np.float32]:
     return above
 
 
+def stands(above: NDArray[np.float32], settings: ClusterSettings) -> NDArray[np.bool_]:
+    """(N,): which of points that high above the ground, in meters, belong to things that stand on it."""
+    return (above > settings.ground_clearance) & (above < settings.max_height)
+
+
+def thinned(points: Points, settings: ClusterSettings) -> Voxels:
+    """One point per cube, in the space that is shrunk with the distance: what is clustered."""
+    return voxelize(shrink(points, settings.tolerance_growth / settings.tolerance), settings.voxel)
+
+
 def group(points: Points, above: NDArray[np.float32], settings: ClusterSettings) -> Groups:
     """Clusters of points (N, 4): coordinates and height above the ground."""
     heights = np.column_stack([points, above])
     if not len(points):
         return Groups.of(heights, np.empty(0, np.int32))
-    voxels = voxelize(shrink(points, settings.tolerance_growth / settings.tolerance), settings.voxel)
+    voxels = thinned(points, settings)
     labels = cluster(voxels.points, settings.tolerance)[voxels.of_point]
     # Dropped before the sort: most of a thinned-out cloud is single leaves and specks.
     large = np.bincount(labels)[labels] >= settings.min_points

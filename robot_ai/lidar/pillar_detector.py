@@ -12,7 +12,16 @@ from numpy.typing import NDArray
 from robot_ai.backends.loading import LoadedModel
 from robot_ai.backends.protocol import Backend
 from robot_ai.lidar.center_heads import COLUMNS, CenterHeads
-from robot_ai.lidar.cluster_detector import CloudResult, ClusterSettings, Watch, crop, describe, ground_of, group
+from robot_ai.lidar.cluster_detector import (
+    CloudResult,
+    ClusterSettings,
+    Watch,
+    crop,
+    describe,
+    ground_of,
+    group,
+    stands,
+)
 from robot_ai.lidar.detections import LABELS, OBSTACLE, Detections3D
 from robot_ai.lidar.errors import CenterHeadsError, PillarModelError
 from robot_ai.lidar.filters import Points
@@ -95,7 +104,7 @@ class PillarDetector(LoadedModel):
         """What stands outside of every learned box, by whatever name its size would give it."""
         if settings.classes and OBSTACLE not in settings.classes:
             return Detections3D.empty()
-        standing = (above > settings.ground_clearance) & (above < settings.max_height)
+        standing = stands(above, settings)
         points, above = picked(points, standing), above[standing]
         unexplained = ~_explained(points, learned)
         anything = describe(group(picked(points, unexplained), above[unexplained], settings), settings, classes=())

@@ -17,7 +17,7 @@ from robot_ai.ros.diagnostics import ERROR, OK, WARN, Status
 from robot_ai.ros.errors import WorkerStuckError
 from robot_ai.ros.images import image_to_bgr
 from robot_ai.ros.lifecycle import SafeLifecycleNode, run
-from robot_ai.ros.model_swap import ModelLoader, ModelSwap, NodeHooks, check_artifact
+from robot_ai.ros.model_swap import ModelLoader, ModelSwap, check_artifact
 from robot_ai.ros.parameters import NodeParameters
 
 QOS_CHECK_PERIOD = 0.25
@@ -35,9 +35,7 @@ class CameraDetector(SafeLifecycleNode):
         self._ports: dict[str, CameraPort] = {}
         self._enabled = True
         self._version = 0
-        self._model = ModelSwap(
-            self, _LOADER, lambda: self._settings, NodeHooks(self._on_switched, self._abandon, self._hold)
-        )
+        self._model = ModelSwap(self, _LOADER, lambda: self._settings, self._on_switched, lambda: self._worker)
         self._settings = NodeParameters(
             self,
             CameraDetectorParameters,
@@ -113,14 +111,6 @@ class CameraDetector(SafeLifecycleNode):
     def _on_switched(self) -> None:
         self._version += 1
         self._announce()
-
-    def _hold(self, frames: int) -> None:
-        if self._worker is not None:
-            self._worker.hold(frames)
-
-    def _abandon(self, seconds: float) -> bool:
-        error = WorkerStuckError(f"a forward pass did not return within {seconds:g} s; its thread is abandoned")
-        return self._worker is not None and self._worker.abandon(error)
 
     def _gate(self) -> tuple[bool, float]:
         return self._enabled, self._settings.values.max_rate

@@ -33,7 +33,7 @@ from robot_ai.ros.diagnostics import ERROR, OK, WARN, Status
 from robot_ai.ros.errors import WorkerStuckError
 from robot_ai.ros.lidar_port import LidarPort
 from robot_ai.ros.lifecycle import SafeLifecycleNode, run
-from robot_ai.ros.model_swap import ModelLoader, ModelSwap, NodeHooks
+from robot_ai.ros.model_swap import ModelLoader, ModelSwap
 from robot_ai.ros.motion_port import MotionPort
 from robot_ai.ros.parameters import NodeParameters
 from robot_ai.ros.stamps import stamp_of
@@ -53,9 +53,7 @@ class LidarDetector(SafeLifecycleNode):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("lidar_detector", **kwargs)
         self._detector: CloudDetector | None = None
-        self._model = ModelSwap(
-            self, _LOADER, lambda: self._settings, NodeHooks(self._announce, self._abandon, self._hold)
-        )
+        self._model = ModelSwap(self, _LOADER, lambda: self._settings, self._announce, lambda: self._worker)
         self._worker: FrameWorker[Sweep, SweepDetections] | None = None
         self._port: LidarPort | None = None
         self._transforms: TransformSource | None = None
@@ -160,14 +158,6 @@ class LidarDetector(SafeLifecycleNode):
             raise
         self._model.succeeded()
         return result
-
-    def _hold(self, frames: int) -> None:
-        if self._worker is not None:
-            self._worker.hold(frames)
-
-    def _abandon(self, seconds: float) -> bool:
-        error = WorkerStuckError(f"a forward pass did not return within {seconds:g} s; its thread is abandoned")
-        return self._worker is not None and self._worker.abandon(error)
 
     def _on_changed(self) -> None:
         self._model.commit(self._settings.values)

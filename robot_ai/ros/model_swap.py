@@ -16,8 +16,9 @@ from robot_ai.models.card import ModelCard
 from robot_ai.models.find import find_model
 from robot_ai.pipeline.model_holder import ModelHolder, Served
 from robot_ai.pipeline.swapper import Loaded, Swapper
+from robot_ai.pipeline.worker import FrameWorker
 from robot_ai.ros.diagnostics import Status
-from robot_ai.ros.errors import ParameterError
+from robot_ai.ros.errors import ParameterError, WorkerStuckError
 from robot_ai.ros.model_fallback import FallbackSettings, ModelFallback
 from robot_ai.ros.parameters import NodeParameters
 from robot_ai.ros.swap_requests import SwapRequests
@@ -42,19 +43,6 @@ class ModelLoader(Generic[Served]):
     settings: Callable[[Any], tuple[Any, ...]] = lambda values: ()
 
 
-@dataclass(frozen=True)
-class NodeHooks:
-    """What a swap asks of its node, in the executor's thread.
-
-    `switched` is called after each switch; `abandon` gives up a pass that hangs, with its limit in seconds; `hold` is
-    told how many frames of a source may wait.
-    """
-
-    switched: Callable[[], None]
-    abandon: Callable[[float], bool]
-    hold: Callable[[int], None]
-
-
 def check_artifact(choice: BackendChoice) -> None:
     """Raises a RobotAIError for a choice that no model card fulfills, as far as can be told without loading."""
     ModelCard.load(find_model(choice.model), backends=()).select(choice.backend, choice.precision)
@@ -69,7 +57,7 @@ class ModelSettings(FallbackSettings, Protocol):
 
 
 class ModelSwap(Generic[Served]):
-    """Keeps the model of one node.
+    """Keeps the model of one node. `switched` is called after each switch; `worker` gives the one that runs, if any.
 
     `settings` is the node's NodeParameters, with values of ModelSettings. All methods but `failed` and `succeeded`
     are called in the executor's thread.
@@ -80,19 +68,21 @@ class ModelSwap(Generic[Served]):
         node: Node,
         loader: ModelLoader[Served],
         settings: Callable[[], NodeParameters[Any]],
-        hooks: NodeHooks,
+        switched: Callable[[], None],
+        worker: Callable[[], FrameWorker[Any, Any] | None],
     ) -> None:
         self._node = node
         self._loader = loader
         self._settings = settings
-        self._hooks = hooks
+        self._switched = switched
+        self._worker = worker
         self.holder: ModelHolder[Served] | None = None
         self._choice: BackendChoice | None = None
         self._standby: dict[BackendChoice, Served] = {}
         self._swapper = Swapper(self._load)
         self._requests = SwapRequests(node, self._begin)
         self._status = SwapStatus(node)
-        self._fallback = ModelFallback(node, self._swapper, self._status, self._install, hooks.abandon)
+        self._fallback = ModelFallback(node, self._swapper, self._status, self._install, self._abandon)
         self._ready: Loaded[Served] | None = None
         self._settled_at = 0.0
         # Called by the worker for each pass.
@@ -217,7 +207,14 @@ class ModelSwap(Generic[Served]):
     def _hold_frames(self, now: float) -> None:
         if self._swapper.loading is not None:
             self._settled_at = now + SETTLING
-        self._hooks.hold(HELD_FRAMES if now < self._settled_at else 1)
+        worker = self._worker()
+        if worker is not None:
+            worker.hold(HELD_FRAMES if now < self._settled_at else 1)
+
+    def _abandon(self, seconds: float) -> bool:
+        error = WorkerStuckError(f"a forward pass did not return within {seconds:g} s; its thread is abandoned")
+        worker = self._worker()
+        return worker is not None and worker.abandon(error)
 
     def _requested(self, loaded: Loaded[Served]) -> None:
         """What a request asked for has been loaded, or could not be: the request is answered."""
@@ -238,7 +235,7 @@ class ModelSwap(Generic[Served]):
         self.holder.switch(detector, *self._loader.settings(self._settings().values))
         self._status.swaps += 1
         self._node.get_logger().info(f"serving {detector.title} from the next frame on")
-        self._hooks.switched()
+        self._switched()
         self._tell()
 
     def _tell(self) -> None:

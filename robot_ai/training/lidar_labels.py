@@ -24,7 +24,7 @@ import yaml
 from numpy.typing import NDArray
 
 from robot_ai.errors import RobotAIError
-from robot_ai.lidar.cluster_detector import ClusterSettings, ground_of
+from robot_ai.lidar.cluster_detector import ClusterSettings, ground_of, stands
 from robot_ai.lidar.detections import LABELS, Detections3D
 from robot_ai.lidar.files import read_points
 from robot_ai.training.lidar_scoring import MIN_POINTS, Scores, judge, no_scores
@@ -54,7 +54,7 @@ class LabeledScan:
         """(objects,): how many points stand on each object's plan, above the ground and below `max_height`."""
         settings = ClusterSettings()
         above = ground_of(self.points, settings)
-        standing = self.points[(above > settings.ground_clearance) & (above < settings.max_height)].copy()
+        standing = self.points[stands(above, settings)].copy()
         standing[:, 2] = 0
         counts: NDArray[np.int64] = self.objects.contains(standing, _MARGIN).sum(axis=1)
         return counts

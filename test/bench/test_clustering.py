@@ -18,7 +18,7 @@ from robot_ai.training.lidar_scenes import BEAMS, cast, random_scene
 @pytest.fixture(scope="module")
 def points() -> np.ndarray:
     rng = np.random.default_rng(0)
-    return clustering.thinned(cast(random_scene(rng), BEAMS[16], rng).measured)
+    return clustering.clustered(cast(random_scene(rng), BEAMS[16], rng).measured)
 
 
 @pytest.mark.parametrize("library", list(clustering.RIVALS))

@@ -32,6 +32,21 @@ def nothing_in(images: Sequence[Any]) -> DetectionResult:
     return DetectionResult([Detections.empty(LABELS) for _ in images])
 
 
+class Gate:
+    """Finds nothing, but only once it is opened; `entered` tells that a frame is there."""
+
+    def __init__(self) -> None:
+        self.entered, self._opened = threading.Event(), threading.Event()
+
+    def detect(self, images: Sequence[Any]) -> DetectionResult:
+        self.entered.set()
+        assert self._opened.wait(TIMEOUT)
+        return nothing_in(images)
+
+    def open(self) -> None:
+        self._opened.set()
+
+
 class Bench:
     """A worker with real books, whose stages a test replaces one by one."""
 
@@ -171,23 +186,17 @@ def test_a_complaint_that_raises_does_not_end_the_worker(caplog):
 
 
 def test_displaced_frames_are_stale_and_the_newest_is_answered():
-    entered, proceed = threading.Event(), threading.Event()
-
-    def detect(images: Sequence[Any]) -> DetectionResult:
-        entered.set()
-        assert proceed.wait(TIMEOUT)
-        return nothing_in(images)
-
-    with running(detect=detect) as bench:
+    gate = Gate()
+    with running(detect=gate.detect) as bench:
         bench.send(0)
-        assert entered.wait(TIMEOUT)
+        assert gate.entered.wait(TIMEOUT)
         started = time.monotonic()
         for number in range(1, 101):
             bench.send(number)
         assert time.monotonic() - started < 5, "submit waited for the worker"
         assert bench.snapshot().balanced
         assert bench.snapshot().in_flight == 2
-        proceed.set()
+        gate.open()
         bench.settle()
         assert [message for _, message, _ in bench.answers] == [0, 100]
         assert bench.counts() == {"published": 2, "stale": 99}
@@ -195,20 +204,14 @@ def test_displaced_frames_are_stale_and_the_newest_is_answered():
 
 
 def test_held_frames_are_answered_in_their_order():
-    entered, proceed = threading.Event(), threading.Event()
-
-    def detect(images: Sequence[Any]) -> DetectionResult:
-        entered.set()
-        assert proceed.wait(TIMEOUT)
-        return nothing_in(images)
-
-    with running(detect=detect) as bench:
+    gate = Gate()
+    with running(detect=gate.detect) as bench:
         bench.worker.hold(4)
         bench.send(0)
-        assert entered.wait(TIMEOUT)
+        assert gate.entered.wait(TIMEOUT)
         for number in range(1, 6):
             bench.send(number)
-        proceed.set()
+        gate.open()
         bench.settle()
         assert [message for _, message, _ in bench.answers] == [0, 2, 3, 4, 5]
         assert bench.counts() == {"published": 5, "stale": 1}
@@ -268,22 +271,16 @@ def test_one_sources_failing_publisher_leaves_the_others_alone():
 
 
 def test_stop_ends_after_the_batch_at_hand_and_counts_what_waits_as_disabled():
-    entered, proceed = threading.Event(), threading.Event()
-
-    def detect(images: Sequence[Any]) -> DetectionResult:
-        entered.set()
-        assert proceed.wait(TIMEOUT)
-        return nothing_in(images)
-
-    bench = Bench("front", "rear", detect=detect)
+    gate = Gate()
+    bench = Bench("front", "rear", detect=gate.detect)
     bench.worker.start()
     bench.send(1, "front")
-    assert entered.wait(TIMEOUT)
+    assert gate.entered.wait(TIMEOUT)
     bench.send(2, "front")
     bench.send(3, "rear")
     assert not bench.worker.stop(0.05), "the forward pass hangs, and stop must say so"
     bench.send(4, "front")
-    proceed.set()
+    gate.open()
     assert bench.worker.stop(TIMEOUT)
     assert bench.counts("front") == {"published": 1, "disabled": 2}
     assert bench.counts("rear") == {"disabled": 1}
