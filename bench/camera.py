@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import signal
+import sys
 import time
 
 import cv2
@@ -10,6 +12,7 @@ import rclpy
 import skimage.data
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
@@ -31,7 +34,9 @@ def main() -> None:
     parser.add_argument("--reliability", default="reliable")
     parser.add_argument("--namespace", default="/")
     arguments = parser.parse_args()
-    rclpy.init()
+    # rclpy's own handler would end the context under a frame that is being published.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     node = Node("bench_camera", namespace=arguments.namespace)
     qos = QoSProfile(depth=5, reliability=ReliabilityPolicy[arguments.reliability.upper()])
     publisher = node.create_publisher(Image, "image", qos)

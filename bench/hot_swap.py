@@ -69,7 +69,7 @@ class Session:
         self.namespace, domain = f"/bench_swap_{os.getpid()}", str(os.getpid() % 20 + 70)
         self.environment = {"ROS_DOMAIN_ID": domain, "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
         self.environment |= image_transport_environment()
-        standby = {"preload_backends": list(BACKENDS[:-1])} if preload else {}
+        standby = {"preload_backends": list(BACKENDS)} if preload else {}
         made = detector("pytorch", threads=threads, **standby)
         self.node = Namespaced(made.name, made.module, made.parameters, self.namespace)
         self.group = ProcessGroup([self.node], folder, self.environment)
@@ -230,7 +230,7 @@ def main() -> int:
     parser.add_argument("--swaps", type=int, default=20)
     parser.add_argument("--rate", type=float, default=30.0, help="frames per second (30)")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of each backend (1)")
-    parser.add_argument("--preload", action="store_true", help="let all backends stand by before the first swap")
+    parser.add_argument("--preload", action="store_true", help="let all backends stand by")
     parser.add_argument("--write", action="store_true", help="write the tables into docs/backends.md")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeVar
 
 from robot_ai.pipeline.background import model_threads
@@ -32,8 +33,13 @@ class ServedModel(Protocol):
 Served = TypeVar("Served", bound=ServedModel)
 
 
+def close(detector: ServedModel) -> None:
+    """Frees a model that nothing else needs."""
+    detector.close()
+
+
 class ModelHolder(Generic[Served]):
-    """Gives every batch to the current detector; one that was replaced is closed once its last pass has ended.
+    """Gives every batch to the current detector; one that was replaced is retired once its last pass has ended.
 
     `settings` is what the detector is given after each batch. It changes in the same moment as the detector: what is
     meant for one model, such as a filter of its labels, may be wrong for another. A pass that never ends keeps its
@@ -41,8 +47,10 @@ class ModelHolder(Generic[Served]):
     Thread-safe.
     """
 
-    def __init__(self, detector: Served, *settings: Any) -> None:
+    def __init__(self, detector: Served, *settings: Any, retire: Callable[[Served], object] = close) -> None:
+        """`retire` is what is done with a detector that was replaced, in a thread of its own: it is closed."""
         self._lock = threading.Lock()
+        self._retire = retire
         self._current = detector
         self._settings = settings
         self._passes: Counter[int] = Counter()
@@ -69,7 +77,7 @@ class ModelHolder(Generic[Served]):
                     self._started = None
                 finished = detector is not self._current and not self._passes[id(detector)]
             if finished:
-                model_threads.start(detector.close)  # which can take longer than a frame
+                self._let_go(detector)
 
     def busy_for(self, now: float) -> float:
         """Seconds since the pass under way began; 0 when there is none."""
@@ -87,7 +95,7 @@ class ModelHolder(Generic[Served]):
             old, self._current, self._settings = self._current, detector, settings
             idle = not self._passes[id(old)]
         if idle:
-            model_threads.start(old.close)
+            self._let_go(old)
 
     def close(self) -> None:
         """Frees the current detector unless a pass of it is still under way."""
@@ -95,3 +103,7 @@ class ModelHolder(Generic[Served]):
             idle = not self._passes[id(self._current)]
         if idle:
             self._current.close()
+
+    def _let_go(self, detector: Served) -> None:
+        # Closing can take longer than a frame.
+        model_threads.start(lambda: self._retire(detector))

@@ -12,7 +12,7 @@ from typing import Generic
 from robot_ai.backends.loading import BackendChoice
 from robot_ai.errors import RobotAIError
 from robot_ai.pipeline.background import model_threads
-from robot_ai.pipeline.model_holder import Served
+from robot_ai.pipeline.model_holder import Served, close
 
 
 @dataclass(frozen=True)
@@ -26,13 +26,14 @@ class Loaded(Generic[Served]):
 
 
 class Swapper(Generic[Served]):
-    """Loads models beside the frames; only the newest request counts, an older one's model is closed again.
+    """Loads models beside the frames; only the newest request counts, an older one's model is retired: closed again.
 
     Nothing here waits: whoever asks comes back for the result. A load that hangs holds up no later one. Thread-safe.
     """
 
-    def __init__(self, load: Callable[[BackendChoice], Served]) -> None:
+    def __init__(self, load: Callable[[BackendChoice], Served], retire: Callable[[Served], object] = close) -> None:
         self._load = load
+        self._retire = retire
         self._lock = threading.Lock()
         self._tickets = itertools.count(1)
         self._newest: tuple[int, BackendChoice] | None = None
@@ -68,7 +69,7 @@ class Swapper(Generic[Served]):
             self._newest = newest
             unused, self._loaded = self._loaded, None
         if unused is not None and unused.detector is not None:
-            unused.detector.close()
+            self._retire(unused.detector)
 
     def _run(self, ticket: int, choice: BackendChoice) -> None:
         detector: Served | None = None
@@ -85,4 +86,4 @@ class Swapper(Generic[Served]):
             if wanted:
                 self._loaded = Loaded(ticket, choice, detector, error)
         if not wanted and detector is not None:
-            detector.close()
+            self._retire(detector)

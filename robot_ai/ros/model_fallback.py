@@ -67,6 +67,11 @@ class ModelFallback(Generic[Served]):
         """Whether what the swapper loads was begun here."""
         return bool(self._falling_from)
 
+    @property
+    def fallen_back(self) -> bool:
+        """Whether something else serves than what was asked for."""
+        return self._policy is not None and self._policy.fallen_back
+
     def begin(self, values: FallbackSettings) -> None:
         """Starts anew, for the model that serves as it was asked for."""
         self._preferred = values.choice

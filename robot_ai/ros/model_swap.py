@@ -15,6 +15,7 @@ from robot_ai.backends.loading import BackendChoice
 from robot_ai.models.card import ModelCard
 from robot_ai.models.find import find_model
 from robot_ai.pipeline.model_holder import ModelHolder, Served
+from robot_ai.pipeline.standby import StandbyModels
 from robot_ai.pipeline.swapper import Loaded, Swapper
 from robot_ai.pipeline.worker import FrameWorker
 from robot_ai.ros.diagnostics import Status
@@ -53,7 +54,7 @@ class ModelSettings(FallbackSettings, Protocol):
 
     @property
     def preload_backends(self) -> tuple[str, ...]:
-        """Where the model is loaded beforehand."""
+        """Where the model is loaded beforehand and stands by."""
 
 
 class ModelSwap(Generic[Served]):
@@ -78,8 +79,8 @@ class ModelSwap(Generic[Served]):
         self._worker = worker
         self.holder: ModelHolder[Served] | None = None
         self._choice: BackendChoice | None = None
-        self._standby: dict[BackendChoice, Served] = {}
-        self._swapper = Swapper(self._load)
+        self._standby = StandbyModels[Served]()
+        self._swapper = Swapper(self._load, self._standby.give_back)
         self._requests = SwapRequests(node, self._begin)
         self._status = SwapStatus(node)
         self._fallback = ModelFallback(node, self._swapper, self._status, self._install, self._abandon)
@@ -97,11 +98,15 @@ class ModelSwap(Generic[Served]):
     def load(self, values: ModelSettings) -> Served:
         """Loads the chosen model at once, for *configure*. Raises what loading raises."""
         detector = self._loader.load(values.choice)
-        self.holder, self._choice = ModelHolder(detector, *self._loader.settings(values)), values.choice
+        settings = self._loader.settings(values)
+        self.holder = ModelHolder(detector, *settings, retire=self._standby.give_back)
+        self._choice = values.choice
         self._fallback.begin(values)
         self._status.last_error = ""
-        for backend in values.preload_backends:
+        for backend in dict.fromkeys(values.preload_backends):
             self._preload(values.choice.in_backend(backend))
+        if values.choice.backend in values.preload_backends:
+            self._standby.put(values.choice, detector, serves=True)
         self._tell()
         return detector
 
@@ -111,9 +116,7 @@ class ModelSwap(Generic[Served]):
         self._requests.finish("the node was cleaned up meanwhile")
         self._ready = None
         self._fallback.stop()
-        standby, self._standby = self._standby, {}
-        for detector in list(standby.values()):
-            detector.close()
+        self._standby.close()
         holder, self.holder = self.holder, None
         if holder is not None and not keep:
             holder.close()
@@ -155,13 +158,13 @@ class ModelSwap(Generic[Served]):
         return self._status.describe(self._settings().values.model)
 
     def _preload(self, choice: BackendChoice) -> None:
-        """Loads a model that the first swap to it will take. What fails is no more than a warning."""
+        """Loads a model that stands by for every swap to it. What fails is no more than a warning."""
         if choice == self._choice:
             return
         started = time.monotonic()
         logger = self._node.get_logger()
         try:
-            self._standby[choice] = self._loader.load(choice)
+            self._standby.put(choice, self._loader.load(choice))
         except Exception as error:  # noqa: BLE001 - a framework may raise anything, and the chosen one may be well
             logger.warning(f"cannot preload {choice.model} in {choice.backend}, to which a swap will fail: {error}")
         else:
@@ -169,7 +172,7 @@ class ModelSwap(Generic[Served]):
 
     def _load(self, choice: BackendChoice) -> Served:
         """The model that stands by for this choice, or else a new one."""
-        standing_by = self._standby.pop(choice, None)
+        standing_by = self._standby.take(choice)
         return self._loader.load(choice) if standing_by is None else standing_by
 
     def _begin(self, parameters: list[Parameter]) -> bool:
@@ -227,11 +230,13 @@ class ModelSwap(Generic[Served]):
         if self._ready is not None:  # its parameters were refused in the end
             unused, self._ready = self._ready, None
             if unused.detector is not None:
-                unused.detector.close()
+                self._standby.give_back(unused.detector)
         self._tell()
 
     def _install(self, detector: Served, choice: BackendChoice) -> None:
         assert self.holder is not None
+        if self._fallback.fallen_back:  # what served until now failed
+            self._standby.forget(self.holder.current)
         self.holder.switch(detector, *self._loader.settings(self._settings().values))
         self._status.swaps += 1
         self._node.get_logger().info(f"serving {detector.title} from the next frame on")

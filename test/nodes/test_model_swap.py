@@ -185,6 +185,24 @@ def test_a_preloaded_backend_is_there_before_a_swap_and_one_that_fails_is_a_warn
         assert books(peer, stream)[2]["failed"] == 0
 
 
+def test_a_backend_that_stands_by_is_not_loaded_for_a_swap(tmp_path: Path) -> None:
+    """A load takes longer than these swaps may."""
+    load_delay = 4.0
+    card = with_backup(tmp_path, load_delay=load_delay)
+    given = arguments(card, backend="stub/backup", preload_backends="[stub, stub/backup]")
+    with node_and_peer("camera_detector", given, tmp_path / "log") as (_, peer):
+        stream = Stream(peer).start()
+        stream.more(5)
+        for _ in range(3):
+            for backend in ("stub", "stub/backup"):
+                began = time.monotonic()
+                assert peer.set(NODE, backend=backend).successful
+                assert time.monotonic() - began < load_delay
+                stream.more(3)
+        stream.stop()
+        assert books(peer, stream)[2]["failed"] == 0
+
+
 def test_a_failing_backend_is_left_and_tried_again(tmp_path: Path) -> None:
     card = with_backup(tmp_path, fail_every=5)
     given = arguments(card, fallback_backends="[stub/backup]", max_consecutive_failures=1, fallback_retry_after=1.0)
