@@ -37,8 +37,8 @@ class ModelParameters:
     )
     preload_backends: tuple[str, ...] = parameter(
         (),
-        "backends in which the model is loaded while configuring and stands by while another serves, so that no swap "
-        "to one loads anything; costs the memory of framework and model, such as 600 MB for tensorflow (docs/backends.md)",
+        "backends in which the model is loaded while configuring and stands by while another serves, so that a swap to "
+        "one loads nothing; costs the memory of framework and model, such as 600 MB for tensorflow (docs/backends.md)",
     )
     max_consecutive_failures: int = parameter(
         5,

@@ -84,4 +84,3 @@ def test_closing_leaves_the_one_that_serves_to_its_user(stub_card):
     assert serving is not None
     shelf.models.give_back(serving)
     assert shelf.closed == {1: 1, 2: 1} and shelf.models.take(shelf.choice(1)) is None
-
