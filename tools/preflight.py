@@ -20,6 +20,8 @@ _GIGABYTES = {
     "pytorch": 1.5, "tensorflow": 2.5, "litert": 0.2, "onnx": 0.3, "openvino": 0.5, "serving": 0.1,
     "convert": 0.3, "benchmark": 0.2, "simulation": 0.3, "view": 0.5, "bags": 0.1,
 }  # fmt: skip
+# What PyTorch's CUDA build takes more than its CPU build.
+_CUDA_GIGABYTES = 5.0
 # The first pip that goes from a conflict straight back to what caused it. Before, it tries every version of every
 # package chosen since: with PyTorch's CUDA build it was still trying after 15 minutes.
 _PIP = (23, 1)
@@ -106,10 +108,13 @@ def check_build_tools(interfaces: Path) -> None:
         raise MissingBuildToolError(str(error)) from error
 
 
-def check_disk(folder: Path, extras: Iterable[str], free: int | None = None) -> None:
-    """Refuses a disk on which the environment would not fit."""
+def check_disk(folder: Path, extras: Iterable[str], free: int | None = None, gpu: bool | None = None) -> None:
+    """Refuses a disk on which the environment would not fit; with a GPU, PyTorch is its CUDA build."""
     free = shutil.disk_usage(folder).free if free is None else free
+    gpu = has_nvidia_gpu() if gpu is None else gpu
     needed = sum(_GIGABYTES.get(extra, 0.0) for extra in extras) + 0.3
+    if gpu and "pytorch" in extras:
+        needed += _CUDA_GIGABYTES
     if free < needed * 1e9:
         raise DiskSpaceError(
             f"{folder} has {free / 1e9:.1f} GB of free space: expected about {needed:.1f} GB for "

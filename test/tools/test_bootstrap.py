@@ -103,7 +103,10 @@ def test_missing_compiler_names_the_debian_package(tools, monkeypatch):
 def test_full_disk_is_refused(tools, tmp_path):
     with pytest.raises(tools.preflight.DiskSpaceError, match=r"0\.9 GB of free space: expected about"):
         tools.preflight.check_disk(tmp_path, ["ros", "pytorch"], free=900_000_000)
-    tools.preflight.check_disk(tmp_path, ["ros", "pytorch"], free=10_000_000_000)
+    tools.preflight.check_disk(tmp_path, ["ros", "pytorch"], free=4_000_000_000, gpu=False)
+    with pytest.raises(tools.preflight.DiskSpaceError):
+        tools.preflight.check_disk(tmp_path, ["ros", "pytorch"], free=4_000_000_000, gpu=True)
+    tools.preflight.check_disk(tmp_path, ["ros", "tensorflow"], free=4_000_000_000, gpu=True)
 
 
 def test_unreachable_torch_index_leaves_pip_alone(tools, monkeypatch):
