@@ -82,13 +82,7 @@ class FrameWorker(Generic[Decoded, Found]):
         self._slots: NewestSlots[str, Frame] = NewestSlots(list(accounts))
         self._lock = threading.Lock()
         self._under_way: list[str] = []
-        self._abandoned = 0
         self._thread = self._new_thread()
-
-    @property
-    def abandoned(self) -> int:
-        """How many threads were left in a call that did not return."""
-        return self._abandoned
 
     def start(self) -> None:
         """Starts the thread."""
@@ -104,7 +98,6 @@ class FrameWorker(Generic[Decoded, Found]):
             if not self._under_way:
                 return False
             lost, self._under_way = self._under_way, []
-            self._abandoned += 1
             self._thread = self._new_thread()
         for source in lost:
             self._drop(source, DropCause.FAILED, error)

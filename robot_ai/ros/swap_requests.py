@@ -8,6 +8,7 @@ from typing import Any
 
 from rcl_interfaces.msg import SetParametersResult
 from rcl_interfaces.srv import SetParameters, SetParametersAtomically
+from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
@@ -47,7 +48,13 @@ class SwapRequests:
         if error:
             pending.answer(SetParametersResult(successful=False, reason=error))
         else:
-            pending.answer(self._node.set_parameters_atomically(pending.parameters))
+            pending.answer(self._set(pending.parameters))
+
+    def _set(self, parameters: list[Parameter]) -> SetParametersResult:
+        try:
+            return self._node.set_parameters_atomically(parameters)
+        except ParameterException as error:  # rclpy's services answer it; nobody does in a timer
+            return SetParametersResult(successful=False, reason=str(error))
 
     def _stand_before(self, service: Any) -> None:
         allow_deferred(service)
