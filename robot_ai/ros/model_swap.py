@@ -35,7 +35,9 @@ HELD_FRAMES, SETTLING = 6, 1.0
 
 @dataclass(frozen=True)
 class ModelLoader(Generic[Served]):
-    """`load` makes a detector of a choice; `check` refuses a choice at once where it can. Both raise a RobotAIError.
+    """`load` makes a detector of a choice; `check` refuses one where that takes no load. Both raise a RobotAIError.
+
+    Both are called beside the executor's thread: a card of many classes takes longer to read than a service may wait.
 
     `settings` takes from a node's values what its detector is given after each batch, if anything.
     """
@@ -186,10 +188,13 @@ class ModelSwap(Generic[Served]):
     def _load(self, choice: BackendChoice) -> Served:
         """The model that stands by for this choice, or else a new one."""
         standing_by = self._standby.take(choice)
-        return self._loader.load(choice) if standing_by is None else standing_by
+        if standing_by is not None:
+            return standing_by
+        self._loader.check(choice)
+        return self._loader.load(choice)
 
     def _begin(self, parameters: list[Parameter]) -> bool:
-        """Whether a set request asks for another model; it is checked as far as that takes no time, then loaded."""
+        """Whether a set request asks for another model, which is loaded then."""
         settings = self._settings()
         if self.holder is None or not settings.asks_for_swap(parameters):
             return False
@@ -202,7 +207,6 @@ class ModelSwap(Generic[Served]):
                 self._requests.finish(SUPERSEDED)
                 self._tell()
             return False
-        self._loader.check(choice)
         self._fallback.give_way()
         self._swapper.start(choice)
         self._hold_frames(time.monotonic())

@@ -12,8 +12,8 @@ from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from robot_ai.errors import RobotAIError
 from robot_ai.ros.deferred import DeferredResponse, allow_deferred
+from robot_ai.ros.parameters import refused
 
 SUPERSEDED = "superseded by a later request; the model that serves was not changed by this one"
 
@@ -62,21 +62,20 @@ class SwapRequests:
         atomic = service.srv_type is SetParametersAtomically
 
         def callback(request: Any, response: Any) -> Any:
-            parameters = [Parameter.from_parameter_msg(message) for message in request.parameters]
             deferred = DeferredResponse()
 
             def fill(result: SetParametersResult) -> Any:
                 if atomic:
                     response.result = result
                 else:
-                    response.results = [result] * len(parameters)
+                    response.results = [result] * len(request.parameters)
                 return response
 
             try:
+                parameters = [Parameter.from_parameter_msg(message) for message in request.parameters]
                 begun = self._begin(parameters)
-            except RobotAIError as error:
-                self._node.get_logger().warning(f"parameter refused: {error}")
-                return fill(SetParametersResult(successful=False, reason=str(error)))
+            except Exception as error:  # noqa: BLE001 - whatever was sent, it must not end the node
+                return fill(refused(self._node, error))
             if not begun:
                 return original(request, response)
             self.finish(SUPERSEDED)

@@ -165,6 +165,24 @@ def test_a_swap_beside_a_parameter_that_does_not_exist_is_refused(running, atomi
     assert node.process.poll() is None and "second" not in peer.get(NODE, "model")
 
 
+def test_an_option_that_its_reader_fails_at_is_refused(running) -> None:
+    """PyYAML raises no error of its own for a date that is none, nor for a value nested too deep."""
+    node, peer, stream, _ = running
+    stream.start().more(3)
+    for value, reason in (("2026-13-45", "month must be"), ("[" * 5000, "recursion")):
+        result = peer.set(NODE, backend_options=[f"delay={value}"])
+        assert not result.successful and reason in result.reason
+    stream.more(3)
+    assert node.process.poll() is None
+
+
+def test_a_refusal_at_once_is_in_the_diagnostics_too(running) -> None:
+    _, peer, _, _ = running
+    result = peer.set(NODE, backend="nobodys")
+    assert not result.successful and "nobodys" in result.reason
+    assert "nobodys" in Diagnostics(peer).next("swap")[1]
+
+
 def test_a_load_that_hangs_is_refused_and_the_next_is_loaded(running) -> None:
     _, peer, stream, folder = running
     slow = write_stub_card(folder / "slow", load_delay=20.0)
