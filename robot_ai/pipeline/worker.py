@@ -14,6 +14,7 @@ from robot_ai.pipeline.latency import StageLatencies
 from robot_ai.pipeline.ledger import DropCause, FrameLedger
 from robot_ai.pipeline.slots import NewestSlots
 
+THREAD_NAME = "frame_worker"
 Decoded = TypeVar("Decoded")
 Found = TypeVar("Found")
 FoundInBatch_co = TypeVar("FoundInBatch_co", covariant=True)
@@ -128,7 +129,7 @@ class FrameWorker(Generic[Decoded, Found]):
         return not self._thread.is_alive()
 
     def _new_thread(self) -> threading.Thread:
-        return threading.Thread(target=self._run, name="frame_worker", daemon=True)
+        return threading.Thread(target=self._run, name=THREAD_NAME, daemon=True)
 
     def _run(self) -> None:
         while not self._slots.closed and threading.current_thread() is self._thread:
