@@ -109,7 +109,7 @@ def _load(choice: BackendChoice) -> tuple[ModelCard, Backend]:
         where = f"{card.name}, backend '{choice.backend}'"
         check_outputs(card.outputs, outputs, where)
         if golden is None:
-            _check_finite(where, outputs)
+            _check_finite(where, outputs, "an input of zeros")
         else:
             _compare_with(golden, card, choice, backend, where)
     except Exception:
@@ -129,17 +129,16 @@ def parse_options(texts: Sequence[str]) -> dict[str, Any]:
             )
         try:
             options[key.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
+        except Exception as error:  # of any kind: PyYAML reads 2026-13-45 as a date
             raise BackendOptionError(f"the value of backend option '{text}' is no YAML value: {error}") from error
     return options
 
 
-def _check_finite(where: str, outputs: Mapping[str, NDArray[Any]]) -> None:
-    """All that can be asked of a model without a golden sample."""
+def _check_finite(where: str, outputs: Mapping[str, NDArray[Any]], given: str) -> None:
     wild = [name for name, array in outputs.items() if not np.isfinite(array).all()]
     if wild:
         raise VerificationError(
-            f"{where}: {', '.join(wild)} holds NaN or infinity for an input of zeros; expected finite numbers. "
+            f"{where}: {', '.join(wild)} holds NaN or infinity for {given}; expected finite numbers. "
             "Export the model again"
         )
 
@@ -147,6 +146,7 @@ def _check_finite(where: str, outputs: Mapping[str, NDArray[Any]]) -> None:
 def _compare_with(golden: GoldenSample, card: ModelCard, choice: BackendChoice, backend: Backend, where: str) -> None:
     name = backend_of(choice.backend)
     outputs = backend.infer(golden.inputs_for(card, name))
+    _check_finite(where, outputs, "the golden sample")
     tolerance = tolerance_of(card.artifact_for(name), choice.precision)
     for output, difference in differences(card, golden.outputs, outputs, tolerance).items():
         # NaN compares as beyond any tolerance.

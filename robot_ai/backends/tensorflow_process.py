@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 def import_tensorflow() -> Any:
     """Imports TensorFlow without its start-up messages, and makes sure that Keras stands on it."""
     _check_keras(os.environ.get("KERAS_BACKEND", NAME))
-    with _quiet():
+    with quiet_import():
         tf = import_framework("tensorflow", NAME)
         keras = import_framework("keras", NAME)
     _check_keras(keras.backend.backend())
@@ -40,7 +40,7 @@ def _check_keras(backend: str) -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet_import() -> Iterator[None]:
     """Silences what TensorFlow says below the level of an error while it is imported for the first time.
 
     A TF_CPP_MIN_LOG_LEVEL of the user's own stays, and 0 shows everything.

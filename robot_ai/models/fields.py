@@ -89,7 +89,7 @@ class Fields:
         if unknown:
             names = ", ".join(f"'{self.path_of(key)}'" for key in unknown)
             raise CardKeyError(
-                f"{self._file}: unknown key {names}; expected only {', '.join(self._known)}. "
+                f"{self._file}: unknown key {names}; expected only {', '.join(dict.fromkeys(self._known))}. "
                 "Remove it or correct its spelling"
             )
 

@@ -65,7 +65,7 @@ class CameraDetector(SafeLifecycleNode):
 
     def activate(self) -> None:
         """Announces the model, starts the worker and listens."""
-        stages = Stages(self._decode, self._detect, self._publish)
+        stages = Stages(self._decode, self._model.detect, self._publish)
         accounts = {camera: port.account for camera, port in self._ports.items()}
         self._worker = FrameWorker(accounts, stages, self._complain)
         self._worker.start()
@@ -118,17 +118,6 @@ class CameraDetector(SafeLifecycleNode):
     def _decode(self, message: Any) -> Any:
         return image_to_bgr(message, self._settings.values.max_image_pixels)
 
-    def _detect(self, images: Any) -> Any:
-        holder = self._model.holder
-        assert holder is not None, "the worker runs only while a model is loaded"
-        try:
-            result = holder.detect(images)
-        except Exception as error:
-            self._model.failed(error)
-            raise
-        self._model.succeeded()
-        return result
-
     def _publish(self, camera: str, message: Any, image: Any, detections: Any) -> None:
         self._ports[camera].publish(message, image, detections, self._settings.values.tracking)
 
@@ -179,7 +168,7 @@ class CameraDetector(SafeLifecycleNode):
             "model": values.model,
             "device": detector.device if detector else values.device,
             "precision": values.precision,
-            "abandoned threads": str(self._worker.abandoned if self._worker else 0),
+            "abandoned threads": str(self._model.abandoned),
             "enabled": str(self._enabled).lower(),
         }
         if self.last_error:

@@ -12,7 +12,6 @@ from robot_ai.backends.openmp import let_threads_sleep
 from robot_ai.geometry.errors import TransformError
 from robot_ai.geometry.transforms import RigidTransform
 from robot_ai.lidar.clouds import Points, cloud_view, xyz_and_kept
-from robot_ai.lidar.cluster_detector import CloudResult
 from robot_ai.lidar.deskew import TIME_FIELDS, deskew, point_times
 from robot_ai.lidar.errors import PointTimesError
 from robot_ai.lidar.scans import scan_points
@@ -76,7 +75,7 @@ class LidarDetector(SafeLifecycleNode):
         """Loads and warms up the model, if the method has one, creates the publishers, begins to listen to tf."""
         values = self._settings.values
         model = self._model.load(values)
-        self._detector = CloudDetector(self._lookup, self._find)
+        self._detector = CloudDetector(self._lookup, self._model.detect)
         self._transforms = open_transforms(self)
         self._port = LidarPort(self, values.input)
         self._motion = MotionPort(self, values.deskew) if values.deskew != "off" else None
@@ -147,18 +146,6 @@ class LidarDetector(SafeLifecycleNode):
             return points
         return deskew(points, times[kept], twist)
 
-    def _find(self, *given: Any) -> CloudResult:
-        """One pass of the method that serves; its failures are counted, as those of tf are not."""
-        holder = self._model.holder
-        assert holder is not None, "the worker runs only while there is a method"
-        try:
-            result: CloudResult = holder.detect(*given)
-        except Exception as error:
-            self._model.failed(error)
-            raise
-        self._model.succeeded()
-        return result
-
     def _on_changed(self) -> None:
         self._model.commit(self._settings.values)
         self._announce()
@@ -210,7 +197,7 @@ class LidarDetector(SafeLifecycleNode):
             "state": self.state_label,
             "method": values.method,
             "serving": model.title if model is not None else "none",
-            "abandoned threads": str(self._worker.abandoned if self._worker else 0),
+            "abandoned threads": str(self._model.abandoned),
             "target frame": values.target_frame or "the cloud's own",
             "enabled": str(self._enabled).lower(),
         }

@@ -53,6 +53,13 @@ class ModelParameters:
         maximum=3600.0,
         while_running=True,
     )
+    load_timeout: float = parameter(
+        300.0,
+        "seconds after which a swap or a fallback whose load does not end is refused, its thread abandoned; 0: never",
+        minimum=0.0,
+        maximum=86400.0,
+        while_running=True,
+    )
     fallback_retry_after: float = parameter(
         30.0,
         "seconds on a fallback before the chosen backend is tried again; doubles with each failed attempt",

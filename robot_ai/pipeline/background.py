@@ -24,6 +24,12 @@ class BackgroundThreads:
         self._count = 0
         self._idle: dict[int, SimpleQueue[Task]] = {}
 
+    @property
+    def busy(self) -> bool:
+        """Whether a task is under way."""
+        with self._lock:
+            return len(self._idle) < self._count
+
     def start(self, task: Task) -> None:
         """Begins the task; what it raises is logged."""
         with self._lock:

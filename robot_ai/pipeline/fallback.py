@@ -11,6 +11,8 @@ LARGEST_BACKOFF = 16
 class FallbackPolicy:
     """Walks down a list of backends, the preferred one first, and back up to it after a back-off.
 
+    At the end of the list it waits for that too, and does not walk again before.
+
     `retry_after` is the first back-off in seconds; times are monotonic seconds.
     """
 
@@ -21,7 +23,10 @@ class FallbackPolicy:
         self._index = 0
         self._failures = 0
         self._attempts = 0
+        self._wait = 0.0
         self._retry_at: float | None = None
+        self._returned_at: float | None = None
+        self._exhausted = False
 
     @property
     def current(self) -> str:
@@ -33,9 +38,18 @@ class FallbackPolicy:
         """Whether that is not the preferred one."""
         return self._index > 0
 
+    @property
+    def exhausted(self) -> bool:
+        """Whether the end of the list was reached, and nothing has gone well since."""
+        return self._exhausted
+
     def succeeded(self) -> None:
         """A pass went well."""
         self._failures = 0
+        if self._exhausted:
+            self._exhausted = False
+            if not self.fallen_back:
+                self._retry_at = None
 
     def failed(self) -> bool:
         """A pass failed. Returns whether that was one too many."""
@@ -49,21 +63,42 @@ class FallbackPolicy:
 
     def moved_to(self, backend: str, now: float) -> None:
         """That backend serves now."""
-        self._index = self._backends.index(backend)
-        self._failures = 0
+        left, self._index = self._index, self._backends.index(backend)
+        self._failures, self._exhausted = 0, False
         if self._index == 0:
-            self._attempts, self._retry_at = 0, None
+            self._retry_at, self._returned_at = None, now
+        elif left == 0:
+            self._leave_preferred(now)
         else:
             self._back_off(now)
+
+    def found_none(self, now: float) -> None:
+        """The backend that serves fails and none that follows could be loaded: it stays.
+
+        The preferred one is loaded anew after the back-off, also where it serves itself.
+        """
+        self._exhausted = True
+        if self._retry_at is None:
+            self._leave_preferred(now)
 
     def retry_failed(self, now: float) -> None:
         """The preferred backend could not be loaded again."""
         self._attempts += 1
+        self._exhausted = False
         self._back_off(now)
 
     def should_retry(self, now: float) -> bool:
         """Whether it is time to try the preferred backend again."""
         return self._retry_at is not None and now >= self._retry_at
 
+    def _leave_preferred(self, now: float) -> None:
+        """One that loads well but fails or hangs in its passes is not to be tried for ever at the same pace: a return
+        counts as a failed attempt unless it lasted as long as it was waited for.
+        """
+        relapsed = self._returned_at is not None and now - self._returned_at < self._wait
+        self._attempts = self._attempts + 1 if relapsed else 0
+        self._back_off(now)
+
     def _back_off(self, now: float) -> None:
-        self._retry_at = now + self._retry_after * min(2**self._attempts, LARGEST_BACKOFF)
+        self._wait = self._retry_after * min(2**self._attempts, LARGEST_BACKOFF)
+        self._retry_at = now + self._wait

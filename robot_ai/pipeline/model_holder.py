@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeVar
 
+from robot_ai.backends.errors import PassUnderWayError
 from robot_ai.pipeline.background import model_threads
 
 
@@ -43,8 +44,8 @@ class ModelHolder(Generic[Served]):
 
     `settings` is what the detector is given after each batch. It changes in the same moment as the detector: what is
     meant for one model, such as a filter of its labels, may be wrong for another. A pass that never ends keeps its
-    detector: native code cannot be stopped from outside, and freeing the memory under it would end the process.
-    Thread-safe.
+    detector: native code cannot be stopped from outside, and freeing the memory under it would end the process. Until
+    it ends its detector takes no other pass: backends are written for one at a time. Thread-safe.
     """
 
     def __init__(self, detector: Served, *settings: Any, retire: Callable[[Served], object] = close) -> None:
@@ -62,9 +63,17 @@ class ModelHolder(Generic[Served]):
         return self._current
 
     def detect(self, *given: Any) -> Any:
-        """One pass of the current detector, with its settings; gives what its `detect` gives, raises what it raises."""
+        """One pass of the current detector, with its settings; gives what its `detect` gives, raises what it raises.
+
+        Raises PassUnderWayError when it is still at another.
+        """
         with self._lock:
             detector, settings = self._current, self._settings
+            if self._passes[id(detector)]:
+                raise PassUnderWayError(
+                    f"{detector.title} is still at a forward pass that was given up; expected it to be over. Frames "
+                    "are dropped until it is, or until another backend serves: name one in fallback_backends"
+                )
             self._passes[id(detector)] += 1
             self._started = started = time.monotonic()
         try:
@@ -83,6 +92,11 @@ class ModelHolder(Generic[Served]):
         """Seconds since the pass under way began; 0 when there is none."""
         started = self._started
         return 0.0 if started is None else now - started
+
+    def give_up(self) -> None:
+        """The pass under way was abandoned: what `busy_for` says is about later ones."""
+        with self._lock:
+            self._started = None
 
     def adjust(self, *settings: Any) -> None:
         """Gives the current detector other settings, from the next batch on."""

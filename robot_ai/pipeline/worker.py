@@ -14,6 +14,7 @@ from robot_ai.pipeline.latency import StageLatencies
 from robot_ai.pipeline.ledger import DropCause, FrameLedger
 from robot_ai.pipeline.slots import NewestSlots
 
+THREAD_NAME = "frame_worker"
 Decoded = TypeVar("Decoded")
 Found = TypeVar("Found")
 FoundInBatch_co = TypeVar("FoundInBatch_co", covariant=True)
@@ -82,13 +83,7 @@ class FrameWorker(Generic[Decoded, Found]):
         self._slots: NewestSlots[str, Frame] = NewestSlots(list(accounts))
         self._lock = threading.Lock()
         self._under_way: list[str] = []
-        self._abandoned = 0
         self._thread = self._new_thread()
-
-    @property
-    def abandoned(self) -> int:
-        """How many threads were left in a call that did not return."""
-        return self._abandoned
 
     def start(self) -> None:
         """Starts the thread."""
@@ -104,7 +99,6 @@ class FrameWorker(Generic[Decoded, Found]):
             if not self._under_way:
                 return False
             lost, self._under_way = self._under_way, []
-            self._abandoned += 1
             self._thread = self._new_thread()
         for source in lost:
             self._drop(source, DropCause.FAILED, error)
@@ -135,7 +129,7 @@ class FrameWorker(Generic[Decoded, Found]):
         return not self._thread.is_alive()
 
     def _new_thread(self) -> threading.Thread:
-        return threading.Thread(target=self._run, name="frame_worker", daemon=True)
+        return threading.Thread(target=self._run, name=THREAD_NAME, daemon=True)
 
     def _run(self) -> None:
         while not self._slots.closed and threading.current_thread() is self._thread:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import functools
 import gc
 import inspect
+import os
 import signal
 import sys
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -31,6 +33,8 @@ from rclpy.signals import SignalHandlerOptions
 from rclpy.subscription import Subscription
 
 from robot_ai.errors import RobotAIError
+from robot_ai.pipeline.background import model_threads
+from robot_ai.pipeline.worker import THREAD_NAME
 from robot_ai.ros.diagnostics import Status, to_array
 
 _CONFIGURED = {State.PRIMARY_STATE_INACTIVE, State.PRIMARY_STATE_ACTIVE, State.TRANSITION_STATE_ACTIVATING,
@@ -245,7 +249,19 @@ def run(create_node: Callable[[], SafeLifecycleNode], args: list[str] | None = N
     # The interpreter's last collection walks over all that a framework has imported, for seconds, to free what the end
     # of the process frees anyway; `ros2 launch` would lose patience.
     gc.freeze()
+    if _in_native_code():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
     return 0
+
+
+def _in_native_code() -> bool:
+    """Whether a model is being loaded, or a pass that was abandoned is still at it.
+
+    Python would end such a thread where it next wants the interpreter. In a framework's C++ that is an abort.
+    """
+    return model_threads.busy or any(thread.name == THREAD_NAME for thread in threading.enumerate())
 
 
 class _StopSignals:

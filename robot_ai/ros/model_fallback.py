@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Generic, Protocol
 
 from rclpy.node import Node
 
+from robot_ai.backends.errors import is_out_of_memory
 from robot_ai.backends.loading import BackendChoice
 from robot_ai.pipeline.fallback import FallbackPolicy
 from robot_ai.pipeline.model_holder import ModelHolder, Served
@@ -39,9 +41,10 @@ class FallbackSettings(Protocol):
 
 
 class ModelFallback(Generic[Served]):
-    """Loads the next backend through the node's swapper and hands it to `install`; `abandon` gives up a hanging pass.
+    """Loads the next backend through the node's swapper and hands it to `install`, with whether what serves has failed;
+    `abandon` gives up a hanging pass.
 
-    `failed` and `succeeded` are called by the worker, everything else in the executor's thread.
+    `judging` is for the worker, everything else is called in the executor's thread.
     """
 
     def __init__(
@@ -49,7 +52,7 @@ class ModelFallback(Generic[Served]):
         node: Node,
         swapper: Swapper[Served],
         status: SwapStatus,
-        install: Callable[[Served, BackendChoice], None],
+        install: Callable[[Served, bool], None],
         abandon: Callable[[float], bool],
     ) -> None:
         self._logger = node.get_logger()
@@ -59,53 +62,60 @@ class ModelFallback(Generic[Served]):
         self._abandon = abandon
         self._policy: FallbackPolicy | None = None
         self._preferred = BackendChoice()
-        self._falling_from = ""
+        self._is_loading = False
         self._must_fall = ""
+        # Counts the models that have served: what a pass of an earlier one came to says nothing about this one.
+        self._serving = 0
 
     @property
     def is_loading(self) -> bool:
         """Whether what the swapper loads was begun here."""
-        return bool(self._falling_from)
-
-    @property
-    def fallen_back(self) -> bool:
-        """Whether something else serves than what was asked for."""
-        return self._policy is not None and self._policy.fallen_back
+        return self._is_loading
 
     def begin(self, values: FallbackSettings) -> None:
         """Starts anew, for the model that serves as it was asked for."""
         self._preferred = values.choice
         backends = [values.choice.backend, *values.fallback_backends]
         self._policy = FallbackPolicy(backends, values.max_consecutive_failures, values.fallback_retry_after)
-        self._falling_from, self._must_fall = "", ""
+        self._is_loading = False
+        self._forget_passes()
         self._tell_policy()
 
     def stop(self) -> None:
         """Forgets everything."""
         self._policy = None
-        self._falling_from, self._must_fall = "", ""
+        self._is_loading = False
+        self._forget_passes()
         self._status.replaced = ("", "")
 
     def give_way(self) -> None:
         """A request loads another model: whatever was being loaded here is superseded."""
-        self._falling_from = ""
+        self._is_loading = False
 
-    def failed(self, error: Exception) -> None:
-        """A pass failed. Called by the worker."""
-        policy = self._policy
-        if policy is not None and (policy.failed() or _out_of_memory(error)):
-            self._must_fall = str(error)
+    def switched(self) -> None:
+        """Another model serves from now on."""
+        self._forget_passes()
 
-    def succeeded(self) -> None:
-        """A pass went well. Called by the worker."""
-        if self._policy is not None:
-            self._policy.succeeded()
+    @contextmanager
+    def judging(self) -> Iterator[None]:
+        """Around a pass of the model that serves: whether it fails decides what serves."""
+        policy, serving = self._policy, self._serving
+        try:
+            yield
+        except Exception as error:
+            if policy is not None and serving == self._serving and (policy.failed() or is_out_of_memory(error)):
+                self._must_fall = str(error) or type(error).__name__
+            raise
+        if policy is not None and serving == self._serving:
+            policy.succeeded()
 
     def watch(self, holder: ModelHolder[Served], limit: float, now: float) -> None:
         """Gives up a pass that takes longer than `limit` seconds (0: never). That is as bad as it gets, so the next
         backend is tried at once.
         """
         if limit and holder.busy_for(now) > limit and self._abandon(limit):
+            holder.give_up()
+            self._forget_passes()
             self._must_fall = f"a forward pass did not return within {limit:g} s; its thread is abandoned"
 
     def move_on(self, now: float) -> bool:
@@ -117,12 +127,11 @@ class ModelFallback(Generic[Served]):
         self._must_fall = ""
         if policy is None:
             return False
-        if reason:
+        if reason and not policy.exhausted:
             self._status.last_error = reason
-            self._fall(policy.current)
+            self._fall(policy.current, reason, now)
             return True
         if policy.should_retry(now):
-            self._falling_from = policy.current
             self._load(self._preferred.backend)
             return True
         return False
@@ -130,48 +139,45 @@ class ModelFallback(Generic[Served]):
     def ended(self, loaded: Loaded[Served], now: float) -> None:
         """What was begun here has been loaded, or could not be."""
         assert self._policy is not None
-        self._falling_from = ""
+        self._is_loading = False
         backend = loaded.choice.backend
         if loaded.detector is not None:
+            has_failed = backend != self._preferred.backend or self._policy.exhausted
             self._policy.moved_to(backend, now)
             self._tell_policy()
             if not self._policy.fallen_back:
                 self._status.last_error = ""
-            self._install(loaded.detector, loaded.choice)
+            self._install(loaded.detector, has_failed)
             if not self._policy.fallen_back:
                 self._logger.info(f"'{backend}' works again and serves")
-        elif self._policy.fallen_back:
+        elif backend == self._preferred.backend:
             self._policy.retry_failed(now)
             self._logger.warning(f"'{backend}' still cannot be loaded: {loaded.error}")
         else:
-            self._logger.error(f"fallback '{backend}' cannot be loaded: {loaded.error}")
-            self._fall(backend)
+            self._fall(backend, f"it cannot be loaded: {loaded.error}", now)
 
-    def _fall(self, failed: str) -> None:
+    def _fall(self, failed: str, reason: str, now: float) -> None:
         assert self._policy is not None
         following = self._policy.next_backend(failed)
-        error = self._status.last_error
         if following is None:
-            text = f"'{failed}' fails ({error}) and no further fallback_backends are left; trying on"
-            self._logger.error(text, throttle_duration_sec=5.0)
+            self._policy.found_none(now)
+            self._logger.error(
+                f"'{failed}' fails ({reason}) and no further fallback_backends are left; trying on with "
+                f"'{self._policy.current}', and with '{self._preferred.backend}' anew after a while"
+            )
             return
-        self._logger.error(f"'{failed}' fails ({error}); falling back to '{following}'")
-        self._falling_from = failed
+        self._logger.error(f"'{failed}' fails ({reason}); falling back to '{following}'")
         self._load(following)
 
     def _load(self, backend: str) -> None:
+        self._is_loading = True
         self._swapper.start(self._preferred.in_backend(backend))
+
+    def _forget_passes(self) -> None:
+        self._serving += 1
+        self._must_fall = ""
 
     def _tell_policy(self) -> None:
         policy = self._policy
         fallen = policy is not None and policy.fallen_back
         self._status.replaced = (self._preferred.backend, policy.current) if policy and fallen else ("", "")
-
-
-def _out_of_memory(error: BaseException | None) -> bool:
-    """Whether an error, or one that it was raised from, says that memory ran out."""
-    while error is not None:
-        if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
-            return True
-        error = error.__cause__
-    return False

@@ -14,6 +14,7 @@ from rclpy.parameter import Parameter
 from robot_ai.backends.loading import BackendChoice
 from robot_ai.models.card import ModelCard
 from robot_ai.models.find import find_model
+from robot_ai.pipeline.background import model_threads
 from robot_ai.pipeline.model_holder import ModelHolder, Served
 from robot_ai.pipeline.standby import StandbyModels
 from robot_ai.pipeline.swapper import Loaded, Swapper
@@ -22,7 +23,7 @@ from robot_ai.ros.diagnostics import Status
 from robot_ai.ros.errors import ParameterError, WorkerStuckError
 from robot_ai.ros.model_fallback import FallbackSettings, ModelFallback
 from robot_ai.ros.parameters import NodeParameters
-from robot_ai.ros.swap_requests import SwapRequests
+from robot_ai.ros.swap_requests import SUPERSEDED, SwapRequests
 from robot_ai.ros.swap_status import SwapStatus
 
 # How often a load's end is looked for, in seconds: the answer and the switch wait for it, the frames do not.
@@ -34,7 +35,9 @@ HELD_FRAMES, SETTLING = 6, 1.0
 
 @dataclass(frozen=True)
 class ModelLoader(Generic[Served]):
-    """`load` makes a detector of a choice; `check` refuses a choice at once where it can. Both raise a RobotAIError.
+    """`load` makes a detector of a choice; `check` refuses one where that takes no load. Both raise a RobotAIError.
+
+    Both are called beside the executor's thread: a card of many classes takes longer to read than a service may wait.
 
     `settings` takes from a node's values what its detector is given after each batch, if anything.
     """
@@ -53,6 +56,10 @@ class ModelSettings(FallbackSettings, Protocol):
     """What this asks of a node's parameters; they are described in robot_ai.nodes.model_parameters."""
 
     @property
+    def load_timeout(self) -> float:
+        """Seconds that a load may take; 0 for no limit."""
+
+    @property
     def preload_backends(self) -> tuple[str, ...]:
         """Where the model is loaded beforehand and stands by."""
 
@@ -60,8 +67,8 @@ class ModelSettings(FallbackSettings, Protocol):
 class ModelSwap(Generic[Served]):
     """Keeps the model of one node. `switched` is called after each switch; `worker` gives the one that runs, if any.
 
-    `settings` is the node's NodeParameters, with values of ModelSettings. All methods but `failed` and `succeeded`
-    are called in the executor's thread.
+    `settings` is the node's NodeParameters, with values of ModelSettings. All methods but `detect` are called in the
+    executor's thread. `abandoned` counts the threads that were left in a call that did not return.
     """
 
     def __init__(
@@ -86,14 +93,20 @@ class ModelSwap(Generic[Served]):
         self._fallback = ModelFallback(node, self._swapper, self._status, self._install, self._abandon)
         self._ready: Loaded[Served] | None = None
         self._settled_at = 0.0
-        # Called by the worker for each pass.
-        self.failed, self.succeeded = self._fallback.failed, self._fallback.succeeded
+        self.abandoned = 0
         node.create_timer(POLL_PERIOD, self._poll, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     @property
     def detector(self) -> Served | None:
         """The detector that serves."""
         return self.holder.current if self.holder else None
+
+    def detect(self, *given: Any) -> Any:
+        """One pass of the model that serves, in the worker's thread: ModelHolder.detect, watched by the fallback."""
+        holder = self.holder
+        assert holder is not None, "the worker runs only while a model is loaded"
+        with self._fallback.judging():
+            return holder.detect(*given)
 
     def load(self, values: ModelSettings) -> Served:
         """Loads the chosen model at once, for *configure*. Raises what loading raises."""
@@ -118,7 +131,9 @@ class ModelSwap(Generic[Served]):
         self._fallback.stop()
         self._standby.close()
         holder, self.holder = self.holder, None
-        if holder is not None and not keep:
+        if keep:
+            self.abandoned += 1
+        elif holder is not None:
             holder.close()
 
     def accept(self, values: ModelSettings) -> None:
@@ -148,7 +163,7 @@ class ModelSwap(Generic[Served]):
             return
         self._choice = values.choice
         self._fallback.begin(values)
-        self._install(ready.detector, values.choice)
+        self._install(ready.detector)
 
     def describe(self) -> Status:
         """The `swap` status for /diagnostics, which is also what backend_status says."""
@@ -173,17 +188,25 @@ class ModelSwap(Generic[Served]):
     def _load(self, choice: BackendChoice) -> Served:
         """The model that stands by for this choice, or else a new one."""
         standing_by = self._standby.take(choice)
-        return self._loader.load(choice) if standing_by is None else standing_by
+        if standing_by is not None:
+            return standing_by
+        self._loader.check(choice)
+        return self._loader.load(choice)
 
     def _begin(self, parameters: list[Parameter]) -> bool:
-        """Whether a set request asks for another model; it is checked as far as that takes no time, then loaded."""
+        """Whether a set request asks for another model, which is loaded then."""
         settings = self._settings()
         if self.holder is None or not settings.asks_for_swap(parameters):
             return False
+        if unknown := [given.name for given in parameters if not self._node.has_parameter(given.name)]:
+            raise ParameterError(f"the node has no parameter {', '.join(unknown)}; nothing was set. Remove it")
         choice: BackendChoice = settings.propose(parameters).choice
         if choice == self._choice:
+            if not self._fallback.is_loading:  # whoever asks for what serves wants no swap that was asked for before
+                self._swapper.cancel()
+                self._requests.finish(SUPERSEDED)
+                self._tell()
             return False
-        self._loader.check(choice)
         self._fallback.give_way()
         self._swapper.start(choice)
         self._hold_frames(time.monotonic())
@@ -196,7 +219,10 @@ class ModelSwap(Generic[Served]):
             return
         now = time.monotonic()
         self._hold_frames(now)
-        self._fallback.watch(self.holder, self._settings().values.inference_timeout, now)
+        values = self._settings().values
+        self._fallback.watch(self.holder, values.inference_timeout, now)
+        if self._swapper.give_up(values.load_timeout, now):
+            self.abandoned += 1
         loaded = self._swapper.take()
         if loaded is None:
             if self._swapper.loading is None and self._fallback.move_on(now):
@@ -217,7 +243,10 @@ class ModelSwap(Generic[Served]):
     def _abandon(self, seconds: float) -> bool:
         error = WorkerStuckError(f"a forward pass did not return within {seconds:g} s; its thread is abandoned")
         worker = self._worker()
-        return worker is not None and worker.abandon(error)
+        if worker is None or not worker.abandon(error):
+            return False
+        self.abandoned += 1
+        return True
 
     def _requested(self, loaded: Loaded[Served]) -> None:
         """What a request asked for has been loaded, or could not be: the request is answered."""
@@ -228,16 +257,18 @@ class ModelSwap(Generic[Served]):
             self._ready, self._status.last_error = loaded, ""
         self._requests.finish(loaded.error)
         if self._ready is not None:  # its parameters were refused in the end
-            unused, self._ready = self._ready, None
-            if unused.detector is not None:
-                self._standby.give_back(unused.detector)
+            unused, self._ready = self._ready.detector, None
+            if unused is not None:
+                model_threads.start(lambda: self._standby.give_back(unused))
         self._tell()
 
-    def _install(self, detector: Served, choice: BackendChoice) -> None:
+    def _install(self, detector: Served, has_failed: bool = False) -> None:
+        """Serves with `detector`; `has_failed` says that what serves until now must not stand by."""
         assert self.holder is not None
-        if self._fallback.fallen_back:  # what served until now failed
+        if has_failed:
             self._standby.forget(self.holder.current)
         self.holder.switch(detector, *self._loader.settings(self._settings().values))
+        self._fallback.switched()
         self._status.swaps += 1
         self._node.get_logger().info(f"serving {detector.title} from the next frame on")
         self._switched()

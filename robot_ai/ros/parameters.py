@@ -102,9 +102,8 @@ class NodeParameters(Generic[Values]):
         try:
             proposed = self.propose(parameters)
             self._accept(proposed)
-        except RobotAIError as error:
-            self._node.get_logger().warning(f"parameter refused: {error}")
-            return SetParametersResult(successful=False, reason=str(error))
+        except Exception as error:  # noqa: BLE001 - whatever was sent, it must not end the node
+            return refused(self._node, error)
         return SetParametersResult(successful=True)
 
     def _commit(self, parameters: list[Parameter]) -> None:
@@ -122,6 +121,13 @@ class NodeParameters(Generic[Values]):
             # YAML cannot write an empty string array; [''] is the ROS idiom for one.
             changes[parameter.name] = tuple(v for v in value if v) if isinstance(spec.default, tuple) else value
         return dataclasses.replace(self.values, **changes)  # type: ignore[type-var]
+
+
+def refused(node: Node, error: Exception) -> SetParametersResult:
+    """The answer to a request that cannot be fulfilled, which is logged too."""
+    reason = str(error) if isinstance(error, RobotAIError) else f"{type(error).__name__}: {error}"
+    node.get_logger().warning(f"parameter refused: {reason}")
+    return SetParametersResult(successful=False, reason=reason)
 
 
 def _is_empty_list(parameter: Parameter) -> bool:

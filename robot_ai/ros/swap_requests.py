@@ -8,11 +8,12 @@ from typing import Any
 
 from rcl_interfaces.msg import SetParametersResult
 from rcl_interfaces.srv import SetParameters, SetParametersAtomically
+from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from robot_ai.errors import RobotAIError
 from robot_ai.ros.deferred import DeferredResponse, allow_deferred
+from robot_ai.ros.parameters import refused
 
 SUPERSEDED = "superseded by a later request; the model that serves was not changed by this one"
 
@@ -47,7 +48,13 @@ class SwapRequests:
         if error:
             pending.answer(SetParametersResult(successful=False, reason=error))
         else:
-            pending.answer(self._node.set_parameters_atomically(pending.parameters))
+            pending.answer(self._set(pending.parameters))
+
+    def _set(self, parameters: list[Parameter]) -> SetParametersResult:
+        try:
+            return self._node.set_parameters_atomically(parameters)
+        except ParameterException as error:  # rclpy's services answer it; nobody does in a timer
+            return SetParametersResult(successful=False, reason=str(error))
 
     def _stand_before(self, service: Any) -> None:
         allow_deferred(service)
@@ -55,21 +62,20 @@ class SwapRequests:
         atomic = service.srv_type is SetParametersAtomically
 
         def callback(request: Any, response: Any) -> Any:
-            parameters = [Parameter.from_parameter_msg(message) for message in request.parameters]
             deferred = DeferredResponse()
 
             def fill(result: SetParametersResult) -> Any:
                 if atomic:
                     response.result = result
                 else:
-                    response.results = [result] * len(parameters)
+                    response.results = [result] * len(request.parameters)
                 return response
 
             try:
+                parameters = [Parameter.from_parameter_msg(message) for message in request.parameters]
                 begun = self._begin(parameters)
-            except RobotAIError as error:
-                self._node.get_logger().warning(f"parameter refused: {error}")
-                return fill(SetParametersResult(successful=False, reason=str(error)))
+            except Exception as error:  # noqa: BLE001 - whatever was sent, it must not end the node
+                return fill(refused(self._node, error))
             if not begun:
                 return original(request, response)
             self.finish(SUPERSEDED)

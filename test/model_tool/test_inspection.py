@@ -176,6 +176,24 @@ def test_a_saved_model_a_keras_file_and_a_tflite_file(tmp_path: Path) -> None:
     assert (lite.backend, lite.labels, lite.metadata["author"]) == ("litert", ("cat", "dog"), "tests")
 
 
+def test_a_keras_file_that_names_foreign_code_or_files_is_not_opened(tmp_path: Path) -> None:
+    """As the backend refuses it: Keras' safe mode would import what a layer's module names."""
+    tf = pytest.importorskip("tensorflow", exc_type=ImportError)
+    h5py = pytest.importorskip("h5py")
+    image = tf.keras.Input((16, 16, 3))
+    tf.keras.Model(image, tf.keras.layers.Conv2D(8, 3)(image)).save(tmp_path / "good.keras")
+    with zipfile.ZipFile(tmp_path / "good.keras") as good, zipfile.ZipFile(tmp_path / "bad.keras", "w") as bad:
+        for name in good.namelist():
+            bad.writestr(name, good.read(name).replace(b'"module": "keras.layers"', b'"module": "os.path"'))
+    with pytest.raises(UnreadableModelError, match=r"a layer of the module 'os\.path'"):
+        inspect_model(tmp_path / "bad.keras")
+    tf.keras.models.load_model(tmp_path / "good.keras").save(tmp_path / "bad.h5")
+    with h5py.File(tmp_path / "bad.h5", "a") as file:
+        file["outside"] = h5py.ExternalLink("/etc/secret.h5", "/weights")
+    with pytest.raises(UnreadableModelError, match=r"'outside', a link to /etc/secret\.h5"):
+        inspect_model(tmp_path / "bad.h5")
+
+
 @pytest.mark.parametrize("suffix", [".onnx", ".tflite", ".keras", ".h5", ".pt2", ".pt", ".pth"])
 @pytest.mark.parametrize("content", [b"", b"not a model at all, but a line of text\n", b"PK\x03\x04" + b"\0" * 200])
 def test_what_is_no_model_is_refused_with_its_name(tmp_path: Path, suffix: str, content: bytes) -> None:

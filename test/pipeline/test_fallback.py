@@ -59,6 +59,44 @@ def test_coming_back_starts_afresh():
     assert not fallback.should_retry(59.9) and fallback.should_retry(60)
 
 
+def test_a_return_that_does_not_last_is_a_failed_attempt():
+    """A backend that loads well and then hangs would cost a timeout and a thread at every return."""
+    fallback = policy(1)
+    now, waits = 0.0, []
+    for _ in range(6):
+        fallback.moved_to("onnx", now)
+        wait = next(step for step in range(1, 1000) if fallback.should_retry(now + step))
+        waits.append(wait)
+        now += wait
+        fallback.moved_to("pytorch", now)
+        now += wait / 2
+    assert waits == [10, 20, 40, 80, 160, 160]
+    fallback.moved_to("pytorch", now)
+    fallback.moved_to("onnx", now + 160)
+    assert fallback.should_retry(now + 170), "it had lasted as long as it was waited for"
+
+
+def test_at_the_end_of_the_list_the_preferred_backend_is_loaded_anew_after_the_back_off():
+    fallback = policy(1)
+    fallback.found_none(0)
+    assert fallback.exhausted and not fallback.fallen_back
+    assert not fallback.should_retry(9.9) and fallback.should_retry(10)
+    fallback.retry_failed(10)
+    assert not fallback.exhausted, "the others are tried again too"
+    assert not fallback.should_retry(29.9) and fallback.should_retry(30)
+
+
+def test_a_backend_that_recovers_at_the_end_of_the_list_is_left_alone():
+    fallback = policy(1)
+    fallback.found_none(0)
+    fallback.succeeded()
+    assert not fallback.exhausted and not fallback.should_retry(1e9)
+    fallback.moved_to("litert", 20)
+    fallback.found_none(25)
+    fallback.succeeded()
+    assert not fallback.exhausted and fallback.should_retry(30), "the preferred one is still to be returned to"
+
+
 def test_a_backend_that_is_not_in_the_list_is_a_programming_error():
     with pytest.raises(ValueError, match="not in"):
         policy().moved_to("openvino", 0)

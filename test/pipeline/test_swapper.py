@@ -8,6 +8,7 @@ import time
 import numpy as np
 import pytest
 
+from robot_ai.backends.errors import PassUnderWayError
 from robot_ai.backends.loading import BackendChoice
 from robot_ai.pipeline.background import model_threads
 from robot_ai.pipeline.image_detector import DetectionSettings, ImageDetector
@@ -105,6 +106,37 @@ def test_loads_and_closings_share_a_thread(stub_card):
     assert len(threads) == 3 and len(set(threads)) == 1
 
 
+def test_a_load_that_hangs_is_given_up_and_its_model_closed_should_it_come_after_all(stub_card):
+    watched = Watched()
+    swapper = Swapper(watched.load)
+    swapper.start(choice(stub_card(), load_delay=0.5))
+    assert not swapper.give_up(0.0, time.monotonic() + 1e9), "0 is no limit"
+    assert not swapper.give_up(60.0, time.monotonic())
+    assert swapper.give_up(0.2, time.monotonic() + 0.3)
+    assert not swapper.give_up(0.2, time.monotonic() + 0.3), "once"
+    loaded = swapper.take()
+    assert loaded.detector is None and "not loaded within 0.2 s" in loaded.error and swapper.loading is None
+    wait_for(lambda: len(watched.closed) == 1)
+    assert swapper.take() is None
+
+
+def test_a_model_that_was_loaded_in_vain_is_not_closed_by_whoever_asks_for_the_next(stub_card):
+    """Freeing one takes up to a quarter of a second, in which the executor would answer nobody."""
+    threads: list[threading.Thread] = []
+
+    def load(choice: BackendChoice) -> ImageDetector:
+        detector = ImageDetector.load(choice)
+        detector.close = lambda: threads.append(threading.current_thread())  # type: ignore[method-assign]
+        return detector
+
+    swapper = Swapper(load)
+    swapper.start(choice(stub_card()))
+    wait_for(lambda: swapper._loaded)
+    swapper.cancel()
+    wait_for(lambda: threads)
+    assert threads[0] is not threading.current_thread()
+
+
 def test_a_cancelled_model_is_closed(stub_card):
     watched = Watched()
     swapper = Swapper(watched.load)
@@ -129,6 +161,21 @@ def test_a_switch_lets_the_pass_under_way_end(stub_card):
     assert len(results) == 1
     wait_for(lambda: watched.closed == [slow])
     assert holder.busy_for(time.monotonic()) == 0
+
+
+def test_a_model_takes_no_pass_beside_one_that_does_not_return(stub_card):
+    """Backends are written for one pass at a time: LiteRT's memory would be written by two."""
+    card = stub_card()
+    holder = ModelHolder(ImageDetector.load(choice(card, delay=0.5)), SETTINGS)
+    thread = threading.Thread(target=lambda: holder.detect([IMAGE]))
+    thread.start()
+    wait_for(lambda: holder.busy_for(time.monotonic()) > 0)
+    holder.give_up()
+    assert holder.busy_for(time.monotonic()) == 0
+    with pytest.raises(PassUnderWayError, match="still at a forward pass"):
+        holder.detect([IMAGE])
+    thread.join(10)
+    assert holder.detect([IMAGE]) is not None, "it returned after all"
 
 
 def test_an_idle_model_is_closed_at_the_switch(stub_card):

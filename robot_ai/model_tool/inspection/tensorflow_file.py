@@ -5,9 +5,13 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from robot_ai.backends.errors import BackendError
+from robot_ai.backends.tensorflow_files import check_h5, check_keras
+from robot_ai.backends.tensorflow_process import quiet_import
 from robot_ai.model_tool.inspection.errors import OutsidePathError, SignatureError, UnreadableModelError
 from robot_ai.model_tool.inspection.readers import import_reader, labels_in, texts
 from robot_ai.model_tool.inspection.types import Inspection, TensorInfo
+from robot_ai.models.artifacts import Artifact
 
 SAVED_MODEL_FILE = "saved_model.pb"
 DEFAULT_SIGNATURE = "serving_default"
@@ -54,13 +58,16 @@ def inspect_saved_model(path: Path, signature: str | None = None) -> Inspection:
 
 
 def inspect_keras(path: Path) -> Inspection:
-    """Describes a .keras or .h5 file. Keras builds it in its safe mode, which refuses code in the file.
+    """Describes a .keras or .h5 file. Keras builds it in safe mode, once it is known to name no foreign code or file.
 
     Raises MissingReaderError or UnreadableModelError.
     """
     tensorflow = _tensorflow("Keras files")
     try:
+        (check_keras if path.suffix == ".keras" else check_h5)(path, Artifact())
         model = tensorflow.keras.models.load_model(path, compile=False, safe_mode=True)
+    except BackendError as error:
+        raise UnreadableModelError(str(error)) from error
     except Exception as error:
         raise UnreadableModelError(f"{path} cannot be loaded by Keras in safe mode: {error}") from error
     last = model.layers[-1].get_config().get("activation") if model.layers else None
@@ -81,7 +88,8 @@ def inspect_keras(path: Path) -> Inspection:
 
 
 def _tensorflow(what: str) -> Any:
-    return import_reader("tensorflow", "tensorflow", what)
+    with quiet_import():
+        return import_reader("tensorflow", "tensorflow", what)
 
 
 def _tensor(tensorflow: Any, name: str, info: Any) -> TensorInfo:
