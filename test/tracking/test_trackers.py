@@ -81,6 +81,13 @@ def test_another_frame_and_a_clock_set_back_end_all_tracks():
     assert tracker.update(boxes([[0, 0, 0]]), 0, "map").ids == [""]
 
 
+def test_a_stamp_a_little_late_ends_no_track():
+    tracker = Tracker3D()
+    stamps = [0, STEP, 2 * STEP, 2 * STEP - STEP // 10, 3 * STEP]
+    numbers = [tracker.update(boxes([[0, 0, 0]]), stamp).ids for stamp in stamps]
+    assert numbers == [[""], ["1"], ["1"], ["1"], ["1"]]
+
+
 def test_nothing_found():
     assert Tracker3D().update(Detections3D.empty(), 0).ids == []
     assert Tracker2D().update(Detections.empty(("person",)), 0) == []
