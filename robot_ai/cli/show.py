@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"  {label:<10}{found.names.count(label):>4}")
     print(f"wrote {top}")
     if args.kitti:
-        frame = next(f for f in KittiDataSet(args.file.resolve().parents[1]) if f.name == args.file.stem)
+        frame = KittiDataSet(args.file.resolve().parent.parent).named(args.file.stem)
         image = args.output / f"{args.file.stem}_image.png"
         picture: Any = cv2.imread(str(frame.image))
         drawn = draw_projected(picture, found, frame.camera, frame.lidar_to_camera)

@@ -147,6 +147,8 @@ class LidarDetectorParameters(ModelParameters):
         super().check()
         if self.method == PILLARS and self.input == "scan":
             raise ParameterError("method is pillars and input scan; expected method cluster: a scan is no cloud")
+        if self.deskew != "off" and self.input == "scan":
+            raise ParameterError(f"deskew is {self.deskew} and input scan; expected off: only clouds are corrected")
         unknown = [name for name in self.class_filter if name not in LABELS]
         if unknown:
             raise ParameterError(f"class_filter names '{unknown[0]}'; expected among {', '.join(LABELS)}")

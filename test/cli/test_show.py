@@ -21,6 +21,15 @@ def test_show_names_what_it_cannot_read(tmp_path, capsys):
     assert "does not exist" in capsys.readouterr().err
 
 
+def test_show_says_what_lies_in_no_kitti_folder(tmp_path, capsys):
+    for folder in ("velodyne", "other"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "velodyne" / "000000.bin").write_bytes(np.ones((8, 4), "<f4").tobytes())
+    np.save(tmp_path / "other" / "yard.npy", np.ones((8, 3), np.float32))
+    assert main(["show", str(tmp_path / "other" / "yard.npy"), "--kitti", "--output", str(tmp_path / "out")]) == 1
+    assert "has no scan velodyne/yard.bin" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("beams", [16, 64])
 def test_demo_finds_what_it_simulates(tmp_path, capsys, beams):
     main(["demo-lidar", "--output", str(tmp_path), "--beams", str(beams)])
