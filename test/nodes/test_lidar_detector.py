@@ -347,6 +347,12 @@ def test_what_cannot_be_together_is_refused() -> None:
             LidarDetectorParameters(input="scan", **values).check()
 
 
+def test_how_near_is_looked_at_follows_the_sensor() -> None:
+    assert LidarDetectorParameters().settings.cluster.min_range == 0.5
+    assert LidarDetectorParameters(input="scan").settings.scan.min_range == 0.1
+    assert LidarDetectorParameters(input="scan", min_range=0.0).settings.scan.min_range == 0.0
+
+
 def test_lifecycle(tmp_path) -> None:
     with node_and_peer("lidar_detector", ["-p", "autostart:=false"], tmp_path / "log") as (_, peer):
         assert peer.state(NODE) == "unconfigured"
