@@ -201,6 +201,7 @@ def broken_clouds() -> list[PointCloud2]:
     return [
         broken(data=half),
         broken(point_step=8),
+        broken(point_step=4_000_000_000),
         broken(width=4_000_000_000),
         broken(height=1_000_000, width=1_000),
         broken(fields=[]),
