@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rclpy.publisher import Publisher
-from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, PointCloud2
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray, Detection3DArray
@@ -38,7 +37,7 @@ from robot_ai.ros.errors import WorkerStuckError
 from robot_ai.ros.lifecycle import SafeLifecycleNode, run
 from robot_ai.ros.parameters import NodeParameters
 from robot_ai.ros.qos import MatchedSubscription
-from robot_ai.ros.stamps import stamp_of
+from robot_ai.ros.stamps import nanoseconds_of, stamp_of
 from robot_ai.ros.transforms import TransformSource, open_transforms
 
 QOS_CHECK_PERIOD = 0.25
@@ -219,7 +218,7 @@ class DetectionFusion(SafeLifecycleNode):
         assert self._transforms is not None
         values = self._settings.values
         lidar, camera = header.frame_id.lstrip("/"), (info.header.frame_id or seen.header.frame_id).lstrip("/")
-        at_lidar, at_camera = Time.from_msg(header.stamp).nanoseconds, stamp_of(seen)
+        at_lidar, at_camera = nanoseconds_of(header.stamp), stamp_of(seen)
         if not values.fixed_frame:
             return self._transforms.lookup(camera, lidar, at_camera, values.tf_timeout)
         fixed = values.fixed_frame.lstrip("/")

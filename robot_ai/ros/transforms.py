@@ -99,6 +99,10 @@ class Tf2Transforms:
 
     def lookup(self, target: str, source: str, stamp: int, timeout: float) -> RigidTransform:
         """As TransformSource."""
+        if stamp < 0:
+            raise TransformTimeError(
+                f"the transform of '{source}' in '{target}' is asked for a time before 1970", past=True
+            )
         try:
             found = self._buffer.lookup_transform(
                 target, source, Time(nanoseconds=stamp), Duration(nanoseconds=round(timeout * 1e9))

@@ -149,6 +149,12 @@ def test_fusion_from_missing_parts_to_the_whole(tmp_path) -> None:
         diagnostics.until("fusion", lambda level, text, _: level == 2 and "NaN" in text)
         assert names(ask(there)) == ["person"]
 
+        # Nor does a stamp before all time, of a clock that is not set yet.
+        sensors.cloud.publish(to_cloud(points, stamped(-SECOND, "lidar")))
+        sensors.send_placed(-SECOND)
+        sensors.send_seen(-SECOND, there)
+        assert names(sensors.answer(-SECOND)) == ["person"]
+
         # A camera that is silent is a counted miss; the lidar's detections stay.
         stamp += SECOND
         sensors.send_placed(stamp)
@@ -156,7 +162,7 @@ def test_fusion_from_missing_parts_to_the_whole(tmp_path) -> None:
         values = diagnostics.next("fusion")[2]
         assert values["without a partner in time"] == "1"
         received, published, dropped, in_flight = ledger(values)
-        assert (received, published, in_flight, sum(dropped.values())) == (8, 8, 0, 0)
+        assert (received, published, in_flight, sum(dropped.values())) == (9, 9, 0, 0)
         # Detections that are none are no answer, but counted as what they are.
         broken = Detection3DArray(header=stamped(stamp + SECOND, "lidar"))
         broken.detections.append(Detection3D())

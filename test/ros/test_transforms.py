@@ -160,6 +160,17 @@ def test_simulated_time_that_begins_again(tf) -> None:
     assert tf.at("odom", "lidar", 13 * SECOND) == [14, 0, 0]
 
 
+def test_a_stamp_before_all_time_is_a_time_without_a_transform(tf) -> None:
+    tf.move(1, 10 * SECOND)
+    assert tf.at("odom", "base", 10 * SECOND) == [1, 0, 0]
+    with pytest.raises(TransformTimeError):
+        tf.at("odom", "base", -SECOND, timeout=0.0)
+    if isinstance(tf.source, TopicTransforms):
+        tf.move(5, -SECOND)
+        tf.move(2, 11 * SECOND)
+        assert tf.at("odom", "base", 11 * SECOND) == [2, 0, 0]
+
+
 def test_when_destroyed_it_listens_no_more(tf) -> None:
     tf.source.destroy()
     until(lambda: not tf.moving.get_subscription_count() and not tf.fixed.get_subscription_count())
