@@ -38,6 +38,19 @@ def test_demo_finds_what_it_simulates(tmp_path, capsys, beams):
     assert (tmp_path / "top_view.png").stat().st_size > 1000
 
 
+def test_demo_by_the_learned_method(tmp_path, capsys):
+    pytest.importorskip("torch", exc_type=ImportError)
+    arguments = ["--method", "pillars", "--backend", "pytorch"]
+    assert main(["demo-lidar", "--output", str(tmp_path), *arguments]) == 0
+    printed = capsys.readouterr().out
+    assert "pillarnet in pytorch" in printed
+    # Clusters take this one for an obstacle.
+    assert [line.split()[5] for line in printed.splitlines() if line.startswith("  vehicle")] == [
+        "vehicle,",
+        "vehicle,",
+    ]
+
+
 def test_show_projects_into_kittis_image(tmp_path, shared_data, capsys):
     file = shared_data / "data" / "kitti3" / "velodyne" / "000000.bin"
     assert main(["show", str(file), "--kitti", "--output", str(tmp_path)]) == 0
