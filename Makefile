@@ -40,8 +40,9 @@ demo-photos:
 	@$(ENSURE) ros demo $(BACKEND)
 	@$(RUN) robot_ai demo-photos --backend $(BACKEND) $(DEMO_ARGS)
 
+# LiteRT is the smallest that runs the learned method: DEMO_ARGS="--method pillars".
 demo-lidar:
-	@$(ENSURE) ros demo
+	@$(ENSURE) ros demo litert
 	@$(RUN) robot_ai demo-lidar $(DEMO_ARGS)
 
 demo-mcu:

@@ -8,7 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from robot_ai.lidar.cluster_detector import ClusterDetector, ClusterSettings
+from robot_ai.cli.show import add_method, load_method
+from robot_ai.lidar.cluster_detector import ClusterSettings
 from robot_ai.lidar.drawing import draw_top_view
 from robot_ai.training.lidar_scenes import BEAMS, cast, random_scene
 
@@ -21,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the verb's arguments."""
     parser.add_argument("--beams", type=int, default=64, choices=sorted(BEAMS), help="rows of the lidar (64)")
     parser.add_argument("--seed", type=int, default=1, help="which scene (1)")
+    add_method(parser)
     parser.add_argument("--output", type=Path, default=Path("out/demo_lidar"), help="folder for the picture")
 
 
@@ -29,12 +31,15 @@ def run(args: argparse.Namespace) -> int:
     rng = np.random.default_rng(args.seed)
     scene = random_scene(rng)
     scan = cast(scene, BEAMS[args.beams], rng)
-    result = ClusterDetector().detect(scan.measured, ClusterSettings())
+    detector = load_method(args)
+    result = detector.detect(scan.measured, ClusterSettings())
+    detector.close()
     found, truth = result.detections, scene.truth
     args.output.mkdir(parents=True, exist_ok=True)
     picture = args.output / "top_view.png"
     cv2.imwrite(str(picture), draw_top_view(scan.measured, found))
-    print(f"{len(scan.measured)} points of {args.beams} beams, {sum(result.durations.values()) * 1e3:.0f} ms\n")
+    spent = sum(result.durations.values()) * 1e3
+    print(f"{len(scan.measured)} points of {args.beams} beams, {spent:.0f} ms by {detector.title}\n")
     labeled = [index for index, thing in enumerate(scene.things) if thing.label]
     missed = 0
     for index, name, center in zip(labeled, truth.names, truth.centers, strict=True):

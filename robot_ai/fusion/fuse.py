@@ -50,10 +50,12 @@ class View:
 class FusionResult:
     """The fused set in the lidar's frame, and how many of each kind are in it.
 
+    placed: (N,) int64, which of the lidar's boxes each one is; -1 for what only the camera sees.
     unplaced: detections of the camera with no point of the lidar inside, which are left out.
     """
 
     detections: Detections3D
+    placed: NDArray[np.int64]
     both: int
     camera_only: int
     lidar_only: int
@@ -113,7 +115,8 @@ def fuse(
         table[:, 8].astype(np.int64),
         tuple(labels),
     )
-    return FusionResult(detections, len(pairs), len(extra), int(kept.sum()) - len(pairs), len(alone) - len(extra))
+    which = np.concatenate([np.flatnonzero(kept), np.full(len(extra), -1)])
+    return FusionResult(detections, which, len(pairs), len(extra), len(rows) - len(pairs), len(alone) - len(extra))
 
 
 def robust_range(depths: Floats) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import cv2
@@ -42,6 +42,10 @@ class CameraModel:
     offset: Floats | None = None
 
     def __post_init__(self) -> None:
+        if self.width < 1 or self.height < 1:
+            raise CalibrationError(
+                f"the image is {self.width} x {self.height} pixels; expected camera_info to say its size"
+            )
         if self.matrix.shape != (3, 3) or not np.isfinite(self.matrix).all() or not self.matrix[0, 0] > 0:
             raise CalibrationError("the camera has no focal length (K is zero): it is not calibrated. Calibrate it")
         if not np.isfinite(self.distortion).all():
@@ -71,6 +75,21 @@ class CameraModel:
         solvable = np.isfinite(full).all() and abs(np.linalg.det(matrix)) > 1e-9
         offset = np.linalg.solve(matrix, full[:, 3]) if solvable else None
         return cls(*size, matrix, np.empty(0), "", offset)
+
+    def cut(self, roi: tuple[int, int, int, int], binning: tuple[int, int]) -> CameraModel:
+        """The geometry of an image that is a part of the sensor, or whose pixels are several of the sensor's.
+
+        roi: CameraInfo's x_offset, y_offset, width, height, in pixels of the sensor; a width or height of 0 is all of
+        it. binning: its binning_x, binning_y; 0 is 1.
+        """
+        left, top, width, height = roi
+        if not (width and height):
+            left, top, width, height = 0, 0, self.width, self.height
+        across, down = max(binning[0], 1), max(binning[1], 1)
+        if (left, top, width, height, across, down) == (0, 0, self.width, self.height, 1, 1):
+            return self
+        window = np.array([[1 / across, 0, -left / across], [0, 1 / down, -top / down], [0, 0, 1]])
+        return replace(self, width=width // across, height=height // down, matrix=window @ self.matrix)
 
     def project(self, points: NDArray[np.floating]) -> tuple[Floats, NDArray[np.bool_]]:
         """Pixels (N, 2) of points (N, 3) in the optical frame (z ahead, x right, y down), and which of them (N,) are

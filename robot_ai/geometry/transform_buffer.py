@@ -104,6 +104,11 @@ class TransformBuffer:
                 edge.add(stamp, transform, self._horizon)
             self._changed.notify_all()
 
+    def clear(self) -> None:
+        """Forgets what moves, as for a time that begins again; static transforms stay."""
+        with self._changed:
+            self._edges = {child: edge for child, edge in self._edges.items() if edge.static is not None}
+
     def lookup(self, target: str, source: str, stamp: Nanoseconds = LATEST, timeout: float = 0.0) -> RigidTransform:
         """The transform that takes points of `source` into `target` at `stamp`, waiting at most `timeout` seconds of
         wall-clock time for it.

@@ -33,6 +33,8 @@ DATATYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 8: "
 """NumPy's names for the datatypes of sensor_msgs/PointField (INT8 = 1 to FLOAT64 = 8)."""
 
 COORDINATES = ("x", "y", "z")
+# The longest element that NumPy's arrays have.
+_LARGEST_STEP = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,10 @@ class RawCloud:
 def cloud_dtype(fields: Sequence[CloudField], point_step: int, is_bigendian: bool = False) -> np.dtype[np.void]:
     """The structured dtype of one point, `point_step` bytes long. Fields without a name are padding.
 
-    Raises CloudFieldError.
+    Raises CloudFieldError, or CloudStepError for a point longer than any array's element.
     """
+    if point_step > _LARGEST_STEP:
+        raise CloudStepError(f"point_step is {point_step} bytes; expected at most {_LARGEST_STEP}")
     named = [field for field in fields if field.name]
     formats: list[Any] = []
     for field in named:

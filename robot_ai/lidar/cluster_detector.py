@@ -102,11 +102,15 @@ def crop(points: Points, settings: ClusterSettings, origin: NDArray[np.floating]
     """The points to look at, relative to the sensor."""
     local = points if origin is None else (points - np.asarray(origin, np.float32))
     kept = within_range(local, settings.min_range, settings.max_range)
-    if settings.region != Region():
-        kept &= settings.region.contains(points)
-    if settings.robot is not None:
-        kept &= ~settings.robot.contains(points)
-    return picked(local, kept)
+    wanted = within_regions(points, settings)
+    return picked(local, kept if wanted is None else kept & wanted)
+
+
+def within_regions(points: Points, settings: ClusterSettings) -> NDArray[np.bool_] | None:
+    """(N,): which points lie in the region and not in the robot's own; None where neither is set."""
+    if settings.robot is None:
+        return None if settings.region == Region() else settings.region.contains(points)
+    return settings.region.contains(points) & ~settings.robot.contains(points)
 
 
 def ground_of(points: Points, settings: ClusterSettings) -> NDArray[np.float32]:

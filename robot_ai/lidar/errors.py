@@ -28,7 +28,7 @@ class CloudSizeError(CloudError):
 
 
 class CloudStepError(CloudError):
-    """A row shorter than the points it must hold."""
+    """A row shorter than the points it must hold, or a point longer than any."""
 
     fault = "step"
 

@@ -59,8 +59,11 @@ class Region:
 
 
 def squared_ranges(points: Points) -> NDArray[np.float32]:
-    """(N,): squared distance of points (N, 3) from the vertical axis through the origin, in square meters."""
-    return points[:, 0] * points[:, 0] + points[:, 1] * points[:, 1]
+    """(N,): squared distance of points (N, 3) from the vertical axis through the origin, in square meters; infinite
+    where float32 does not hold it.
+    """
+    with np.errstate(over="ignore"):
+        return points[:, 0] * points[:, 0] + points[:, 1] * points[:, 1]
 
 
 def within_range(points: Points, minimum: float, maximum: float) -> Mask:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,13 @@ class ScanPoints:
     ranges: NDArray[np.float32]
     intensities: NDArray[np.float32] | None
     angle_increment: float
+
+    def take(self, which: NDArray[np.bool_]) -> ScanPoints:
+        """The points that the mask (N,) picks; between them the scan has measured nothing."""
+        bright = None if self.intensities is None else self.intensities[which]
+        return replace(
+            self, points=self.points[which], beams=self.beams[which], ranges=self.ranges[which], intensities=bright
+        )
 
 
 def scan_points(scan: RawScan) -> ScanPoints:

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rclpy.publisher import Publisher
-from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, PointCloud2
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray, Detection3DArray
@@ -25,6 +24,7 @@ from robot_ai.geometry.errors import CalibrationError, TransformError
 from robot_ai.geometry.transforms import RigidTransform
 from robot_ai.lidar.clouds import MAX_POINTS, cloud_view, xyz_of
 from robot_ai.lidar.detections import Detections3D
+from robot_ai.lidar.errors import CloudError
 from robot_ai.nodes.detection_fusion_parameters import DetectionFusionParameters
 from robot_ai.pipeline.latency import StageLatencies
 from robot_ai.pipeline.ledger import DropCause, FrameLedger
@@ -37,7 +37,7 @@ from robot_ai.ros.errors import WorkerStuckError
 from robot_ai.ros.lifecycle import SafeLifecycleNode, run
 from robot_ai.ros.parameters import NodeParameters
 from robot_ai.ros.qos import MatchedSubscription
-from robot_ai.ros.stamps import stamp_of
+from robot_ai.ros.stamps import nanoseconds_of, stamp_of
 from robot_ai.ros.transforms import TransformSource, open_transforms
 
 QOS_CHECK_PERIOD = 0.25
@@ -49,14 +49,22 @@ CLOUDS_KEPT = 8
 
 
 @dataclass(frozen=True)
+class _Moment:
+    """A pair, the lidar's boxes in it with their tracks, and the header that the answer goes out under."""
+
+    pair: Matched
+    placed: Detections3D
+    ids: list[str]
+    header: Header
+
+
+@dataclass(frozen=True)
 class _Fused:
-    """What was fused, and the header it goes out under; `problem` says why the camera had no part in it, and is empty
-    when it had.
-    """
+    """What was fused, with the tracks of the lidar's boxes; `problem` says why the camera had no part in it."""
 
     detections: Detections3D
-    header: Header
-    problem: str = ""
+    ids: list[str]
+    problem: RobotAIError | None = None
 
 
 @dataclass(frozen=True)
@@ -72,7 +80,7 @@ class DetectionFusion(SafeLifecycleNode):
         super().__init__("detection_fusion", **kwargs)
         self._account = SourceAccount(FrameLedger(), StageLatencies())
         self._sync: PairSynchronizer | None = None
-        self._worker: FrameWorker[Matched, _Fused] | None = None
+        self._worker: FrameWorker[_Moment, _Fused] | None = None
         self._publisher: Publisher | None = None
         self._transforms: TransformSource | None = None
         self._inputs: dict[str, MatchedSubscription] = {}
@@ -81,7 +89,7 @@ class DetectionFusion(SafeLifecycleNode):
         self._info: CameraInfo | None = None
         # The frame of answers while detections_3d is silent: the last one that it had, or the cloud's.
         self._lidar_frame = ""
-        self._problem = ""
+        self._problem: RobotAIError | None = None
         self._is_unled = False
         self._last: FusionResult | None = None
         self._settings = NodeParameters(
@@ -104,7 +112,7 @@ class DetectionFusion(SafeLifecycleNode):
         values = self._settings.values
         self._sync = PairSynchronizer(values.slop, values.timeout)
         self._worker = FrameWorker(
-            {"": self._account}, Stages(lambda pair: pair, self._detect, self._publish), self._complain
+            {"": self._account}, Stages(self._decode, self._detect, self._publish), self._complain
         )
         self._worker.start()
         for topic, kind, callback in (
@@ -170,23 +178,26 @@ class DetectionFusion(SafeLifecycleNode):
             self._account.ledger.receive(now)
             self._worker.submit("", Frame(pair, now, None))
 
-    def _detect(self, pairs: Sequence[Matched]) -> _Batch:
+    def _decode(self, pair: Matched) -> _Moment:
+        if pair.message is not None:
+            ids = [detection.id for detection in pair.message.detections]
+            return _Moment(pair, from_detection_3d_array(pair.message), ids, pair.message.header)
+        # The lidar's detector is silent: where its frame is known, its points may still tell ranges.
+        assert pair.partner is not None, "one of the two there is"
+        frame = self._lidar_frame or pair.partner.header.frame_id
+        return _Moment(pair, Detections3D.empty(), [], Header(stamp=pair.partner.header.stamp, frame_id=frame))
+
+    def _detect(self, moments: Sequence[_Moment]) -> _Batch:
         started = time.perf_counter()
-        fused = [self._fuse(pair) for pair in pairs]
+        fused = [self._fuse(moment) for moment in moments]
         return _Batch(fused, {"fuse": time.perf_counter() - started})
 
-    def _fuse(self, pair: Matched) -> _Fused:
+    def _fuse(self, moment: _Moment) -> _Fused:
         info, values = self._info, self._settings.values
+        pair, placed, header = moment.pair, moment.placed, moment.header
         cloud = self._cloud(pair)
-        if pair.message is None:
-            # The lidar's detector is silent: where its frame is known, its points may still tell ranges.
-            assert pair.partner is not None, "one of the two there is"
-            header = Header(stamp=pair.partner.header.stamp, frame_id=self._lidar_frame or pair.partner.header.frame_id)
-            placed = Detections3D.empty()
-        else:
-            header, placed = pair.message.header, from_detection_3d_array(pair.message)
         if pair.partner is None:
-            return _Fused(placed, header)
+            return _Fused(placed, moment.ids)
         try:
             if info is None:
                 raise CalibrationError("no camera_info has come: is it published beside the image?")
@@ -194,18 +205,20 @@ class DetectionFusion(SafeLifecycleNode):
                 raise TransformError("nothing of the lidar has come yet: neither detections_3d nor points")
             view = View(_camera(info, values.rectified), self._way(header, pair.partner, info))
             points = self._points(cloud, header)
+            seen = from_detection_array(pair.partner)
         # Half an answer is better than none; what is missing is said, once and in /diagnostics.
-        except (CalibrationError, TransformError) as error:
-            return _Fused(placed, header, str(error))
-        self._last = fuse(from_detection_array(pair.partner), placed, points, view, values.settings)
-        return _Fused(self._last.detections, header)
+        except RobotAIError as error:
+            return _Fused(placed, moment.ids, error)
+        self._last = fuse(seen, placed, points, view, values.settings)
+        ids = [moment.ids[index] if index >= 0 else "" for index in self._last.placed.tolist()]
+        return _Fused(self._last.detections, ids)
 
     def _way(self, header: Header, seen: Any, info: Any) -> RigidTransform:
         """From the frame and stamp of the answer into the camera's at the image's."""
         assert self._transforms is not None
         values = self._settings.values
         lidar, camera = header.frame_id.lstrip("/"), (info.header.frame_id or seen.header.frame_id).lstrip("/")
-        at_lidar, at_camera = Time.from_msg(header.stamp).nanoseconds, stamp_of(seen)
+        at_lidar, at_camera = nanoseconds_of(header.stamp), stamp_of(seen)
         if not values.fixed_frame:
             return self._transforms.lookup(camera, lidar, at_camera, values.tf_timeout)
         fixed = values.fixed_frame.lstrip("/")
@@ -222,10 +235,14 @@ class DetectionFusion(SafeLifecycleNode):
             return None if nearest is None or abs(nearest - wanted) > slop else self._clouds[nearest]
 
     def _points(self, cloud: PointCloud2 | None, header: Header) -> NDArray[np.float32]:
-        """The cloud's points in the frame of the answer; none when there is no cloud."""
+        """The cloud's points in the frame of the answer; none when there is no cloud, or a broken one."""
         if cloud is None:
             return np.empty((0, 3), np.float32)
-        points = xyz_of(cloud_view(to_raw_cloud(cloud), MAX_POINTS))
+        try:
+            points = xyz_of(cloud_view(to_raw_cloud(cloud), MAX_POINTS))
+        except CloudError as error:
+            self.get_logger().warning(f"cloud not used: {error}", throttle_duration_sec=10.0)
+            return np.empty((0, 3), np.float32)
         frame = header.frame_id.lstrip("/")
         if _frame(cloud) == frame:
             return points
@@ -234,16 +251,18 @@ class DetectionFusion(SafeLifecycleNode):
         way = self._transforms.lookup(frame, _frame(cloud), stamp_of(cloud), timeout)
         return way.apply(points).astype(np.float32)
 
-    def _publish(self, source: str, pair: Matched, item: Matched, fused: _Fused) -> None:
+    def _publish(self, source: str, pair: Matched, moment: _Moment, fused: _Fused) -> None:
         assert self._publisher is not None, "the worker runs only while there is a publisher"
-        self._publisher.publish(to_detection_3d_array(fused.detections, fused.header))
+        self._publisher.publish(to_detection_3d_array(fused.detections, moment.header, fused.ids))
         self._is_unled = pair.message is None
-        if fused.problem and not self._problem:
+        if pair.partner is None:
+            return
+        # Its numbers change from moment to moment; what kind of thing is missing is said once.
+        if fused.problem and type(fused.problem) is not type(self._problem):
             self.get_logger().error(f"the camera's detections are left out: {fused.problem}")
-        elif self._problem and not fused.problem and pair.partner is not None:
+        elif self._problem and not fused.problem:
             self.get_logger().info("the camera's detections are used now")
-        if pair.partner is not None:
-            self._problem = fused.problem
+        self._problem = fused.problem
 
     def _complain(self, source: str, cause: DropCause, error: Exception) -> None:
         level = self.get_logger().warning if isinstance(error, RobotAIError) else self.get_logger().error
@@ -295,8 +314,11 @@ def _frame(message: Any) -> str:
 def _camera(info: Any, rectified: bool) -> CameraModel:
     size = (info.width, info.height)
     if rectified:
-        return CameraModel.rectified(size, list(info.p))
-    return CameraModel.raw(size, list(info.k), list(info.d), info.distortion_model)
+        camera = CameraModel.rectified(size, list(info.p))
+    else:
+        camera = CameraModel.raw(size, list(info.k), list(info.d), info.distortion_model)
+    roi = info.roi
+    return camera.cut((roi.x_offset, roi.y_offset, roi.width, roi.height), (info.binning_x, info.binning_y))
 
 
 def main(args: list[str] | None = None) -> int:

@@ -92,7 +92,7 @@ class LidarDetector(SafeLifecycleNode):
         self._port.subscribe(self._worker.submit, self._gate)
 
     def deactivate(self) -> None:
-        """Stops listening and lets the cloud under way end."""
+        """Stops listening, lets the cloud under way end and takes its boxes out of the pictures."""
         if self._port is not None:
             self._port.unsubscribe()
         worker, self._worker = self._worker, None
@@ -100,6 +100,8 @@ class LidarDetector(SafeLifecycleNode):
             # The native call cannot be ended from outside: its thread keeps the model, which must not be closed.
             self._model.release(keep=True)
             raise WorkerStuckError(f"a cloud was not done within {STOP_TIMEOUT:.0f} s; its thread is abandoned")
+        if self._port is not None:
+            self._port.clear()
 
     def release(self) -> None:
         """Frees model and topics."""

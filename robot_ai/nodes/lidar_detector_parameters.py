@@ -52,8 +52,10 @@ class LidarDetectorParameters(ModelParameters):
     )  # fmt: skip
     class_filter: tuple[str, ...] = parameter((), "labels that are published; empty: all", while_running=True)
     min_range: float = parameter(
-        _CLOUD.min_range, "nearer points are not looked at, in meters", minimum=0.0, maximum=100.0, while_running=True
-    )
+        -1.0, "nearer points are not looked at, in meters; -1: 0.5 of clouds, 0.1 of scans",
+        minimum=-1.0, maximum=100.0,
+        while_running=True,
+    )  # fmt: skip
     max_range: float = parameter(
         _CLOUD.max_range, "farther points are not looked at, in meters", minimum=0.1, maximum=500.0, while_running=True
     )
@@ -118,7 +120,7 @@ class LidarDetectorParameters(ModelParameters):
     def settings(self) -> SweepSettings:
         """The part that the detector takes with every cloud. Raises RegionError."""
         cluster = ClusterSettings(
-            min_range=self.min_range,
+            min_range=self.min_range if self.min_range >= 0 else _CLOUD.min_range,
             max_range=self.max_range,
             region=Region.parse(self.region) if self.region else Region(),
             robot=Region.parse(self.robot_region) if self.robot_region else None,
@@ -134,7 +136,7 @@ class LidarDetectorParameters(ModelParameters):
             classes=self.class_filter,
         )
         scan = ScanSettings(
-            min_range=self.min_range,
+            min_range=self.min_range if self.min_range >= 0 else _SCAN.min_range,
             max_range=self.max_range,
             max_size=self.max_size,
             score=self.score_threshold if self.score_threshold >= 0 else _SCAN.score,
@@ -147,14 +149,18 @@ class LidarDetectorParameters(ModelParameters):
         super().check()
         if self.method == PILLARS and self.input == "scan":
             raise ParameterError("method is pillars and input scan; expected method cluster: a scan is no cloud")
+        if self.deskew != "off" and self.input == "scan":
+            raise ParameterError(f"deskew is {self.deskew} and input scan; expected off: only clouds are corrected")
         unknown = [name for name in self.class_filter if name not in LABELS]
         if unknown:
             raise ParameterError(f"class_filter names '{unknown[0]}'; expected among {', '.join(LABELS)}")
-        if self.min_range >= self.max_range:
-            raise ParameterError(f"min_range is {self.min_range} and max_range {self.max_range}; expected min < max")
+        looked_at = self.settings.scan if self.input == "scan" else self.settings.cluster
+        if looked_at.min_range >= looked_at.max_range:
+            raise ParameterError(
+                f"min_range is {looked_at.min_range} and max_range {looked_at.max_range}; expected min < max"
+            )
         if self.voxel_size > self.cluster_tolerance:
             raise ParameterError(
                 f"voxel_size is {self.voxel_size} and cluster_tolerance {self.cluster_tolerance}; expected cubes "
                 f"smaller than the steps between points"
             )
-        _ = self.settings

@@ -14,7 +14,7 @@ from robot_ai.backends.loading import BackendChoice
 from robot_ai.backends.registry import available
 from robot_ai.errors import pip_install
 from robot_ai.geometry.transforms import RigidTransform
-from robot_ai.lidar.cluster_detector import CloudResult, ClusterDetector, ClusterSettings
+from robot_ai.lidar.cluster_detector import CloudResult, ClusterDetector, ClusterSettings, within_regions
 from robot_ai.lidar.detections import LABELS, Detections3D
 from robot_ai.lidar.pillar_detector import PillarDetector, check_card
 from robot_ai.lidar.scan_detector import ScanDetector, ScanSettings
@@ -152,7 +152,7 @@ class CloudDetector:
             frame = settings.target_frame
             durations["tf"] = time.perf_counter() - started
         if isinstance(sweep.content, ScanPoints):
-            result = self._scans.detect(sweep.content, settings.scan)
+            result = self._scans.detect(_cropped(sweep.content, settings.cluster, transform), settings.scan)
             found = result.detections if transform is None else into_frame(result.detections, transform)
         elif transform is None:
             result = self._find(sweep.content, settings.cluster, None)
@@ -169,6 +169,12 @@ class CloudDetector:
         tracks = self._tracker.update(found, sweep.stamp, frame)
         durations["track"] = time.perf_counter() - started
         return SweepDetections(tracks.detections, frame, tracks)
+
+
+def _cropped(scan: ScanPoints, settings: ClusterSettings, transform: RigidTransform | None) -> ScanPoints:
+    """What of a scan lies in the region and not in the robot's own, both in the frame of detection."""
+    kept = within_regions(scan.points if transform is None else transform.apply(scan.points), settings)
+    return scan if kept is None else scan.take(kept)
 
 
 def into_frame(detections: Detections3D, transform: RigidTransform) -> Detections3D:

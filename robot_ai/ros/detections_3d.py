@@ -92,10 +92,17 @@ class MarkerPainter:
             if velocities is not None:
                 markers.append(self._arrow(detections.centers[index], velocities[index], index, header))
         now = {(marker.ns, marker.id) for marker in markers}
+        markers += self._without(now, header)
+        return MarkerArray(markers=markers)
+
+    def clear(self) -> MarkerArray:
+        """Takes away all that is shown, for when no more follows."""
+        return MarkerArray(markers=self._without(set(), Header()))
+
+    def _without(self, now: set[tuple[str, int]], header: Header) -> list[Marker]:
         gone = sorted(self._shown - now)
         self._shown = now
-        markers += [Marker(header=header, ns=space, id=number, action=Marker.DELETE) for space, number in gone]
-        return MarkerArray(markers=markers)
+        return [Marker(header=header, ns=space, id=number, action=Marker.DELETE) for space, number in gone]
 
     @staticmethod
     def _box(detections: Detections3D, index: int, header: Header, color: ColorRGBA) -> Marker:

@@ -52,6 +52,12 @@ class LidarPort(SourcePort):
         except Exception as error:  # noqa: BLE001
             self._node.get_logger().warning(f"cannot paint the detections: {error}", throttle_duration_sec=5.0)
 
+    def clear(self) -> None:
+        """Takes the boxes away from those who look: no answer follows for now."""
+        markers = self._painter.clear()
+        if markers.markers:
+            self._markers.publish(markers)
+
     def announce(self, labels: Sequence[str], threshold: float) -> None:
         """Publishes, latched, what the labels are."""
         header = Header(stamp=self._node.get_clock().now().to_msg())

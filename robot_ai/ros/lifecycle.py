@@ -105,8 +105,19 @@ class SafeLifecycleNode(LifecycleNode, ABC):
     def create_subscription(
         self, msg_type: Any, topic: str, callback: Callable[..., None], *args: Any, **kwargs: Any
     ) -> Subscription:
-        """Subscribes; a callback of two parameters gets the message and its info under every executor."""
-        return super().create_subscription(msg_type, topic, with_info(callback), *args, **kwargs)
+        """Subscribes; a callback of two parameters gets the message and its info under every executor. What a callback
+        raises is said and costs the message: out of it, it would end the node.
+        """
+
+        @functools.wraps(callback)  # rclpy reads from the signature whether the info is wanted
+        def guarded(*arguments: Any) -> None:
+            try:
+                callback(*arguments)
+            except Exception as error:  # noqa: BLE001 - whatever a message holds, the node lives and says it
+                text = f"a message on {topic} was not taken: {type(error).__name__}: {error}"
+                self.get_logger().error(text, throttle_duration_sec=5.0)
+
+        return super().create_subscription(msg_type, topic, with_info(guarded), *args, **kwargs)
 
     @property
     def state_label(self) -> str:

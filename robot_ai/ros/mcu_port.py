@@ -11,7 +11,6 @@ from rcl_interfaces.msg import ParameterType, ParameterValue
 from rcl_interfaces.srv import GetParameters
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Float32MultiArray
 from vision_msgs.msg import Detection2DArray, Detection3DArray, LabelInfo
@@ -22,6 +21,7 @@ from robot_ai.mcu.polar import PolarDetections
 from robot_ai.pipeline.rate import RateLimiter
 from robot_ai.ros.compact_detections import is_labeled, is_larger, polar_from_2d, polar_from_3d, to_compact_message
 from robot_ai.ros.diagnostics import Status
+from robot_ai.ros.stamps import nanoseconds_of
 
 _LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 _ANY = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -109,7 +109,7 @@ class McuPort:
 
     def _age(self, stamp: Any) -> float:
         """Seconds since the stamp, by the node's clock; NaN when it was made by another clock."""
-        age = (self._node.get_clock().now().nanoseconds - Time.from_msg(stamp).nanoseconds) / 1e9
+        age = (self._node.get_clock().now().nanoseconds - nanoseconds_of(stamp)) / 1e9
         return max(age, 0.0) if abs(age) < _COMPARABLE_SECONDS else math.nan
 
     def _on_labels(self, message: LabelInfo) -> None:

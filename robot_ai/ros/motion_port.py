@@ -18,6 +18,8 @@ from robot_ai.ros.stamps import stamp_of
 
 KINDS = {"twist": TwistStamped, "odom": Odometry}
 _KEPT = 400
+# A stamp this far before the last one, in nanoseconds, is not late: time began again, as with a bag in a loop.
+_REWIND = 1_000_000_000
 
 
 class MotionPort:
@@ -58,5 +60,8 @@ class MotionPort:
         linear, angular = (np.array([v.x, v.y, v.z], float) for v in (given.linear, given.angular))
         if not (np.isfinite(linear).all() and np.isfinite(angular).all()):
             return
+        stamp = stamp_of(message)
         with self._lock:
-            self._kept.append((stamp_of(message), Twist(linear, angular), frame))
+            if self._kept and stamp < self._kept[-1][0] - _REWIND:
+                self._kept.clear()
+            self._kept.append((stamp, Twist(linear, angular), frame))

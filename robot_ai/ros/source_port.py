@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 from rclpy.node import Node
-from rclpy.time import Time
 
 from robot_ai.pipeline.latency import StageLatencies
 from robot_ai.pipeline.ledger import DropCause, FrameLedger
@@ -16,6 +15,7 @@ from robot_ai.pipeline.rate import RateLimiter
 from robot_ai.pipeline.worker import Frame, SourceAccount
 from robot_ai.ros.diagnostics import Status, add_frames, add_latencies, add_subscription
 from robot_ai.ros.qos import MatchedSubscription
+from robot_ai.ros.stamps import nanoseconds_of, stamp_of
 
 # A stamp further from our clock than this was made by another clock: the difference is no latency.
 _COMPARABLE_SECONDS = 60.0
@@ -31,7 +31,7 @@ class SourcePort(ABC):
         self._name = name
         self.account = SourceAccount(FrameLedger(), StageLatencies())
         self._limiter = RateLimiter()
-        self._newest: Time | None = None
+        self._newest: int | None = None
         self._subscription: MatchedSubscription | None = None
 
     @abstractmethod
@@ -51,7 +51,7 @@ class SourcePort(ABC):
             elif not self._limiter.allow(now, max_rate):
                 ledger.drop(DropCause.RATE)
             else:
-                submit(self._name, Frame(message, now, self._age(Time.from_msg(message.header.stamp))))
+                submit(self._name, Frame(message, now, self._age(stamp_of(message))))
 
         topic, kind = self._topic()
         self._subscription = MatchedSubscription(self._node, kind, topic, receive)
@@ -77,11 +77,11 @@ class SourcePort(ABC):
 
     def _answered(self, header: Any) -> None:
         """Notes the stamp of the newest message that was answered."""
-        self._newest = Time.from_msg(header.stamp, clock_type=self._node.get_clock().clock_type)
+        self._newest = nanoseconds_of(header.stamp)
 
-    def _age(self, stamp: Time) -> float | None:
+    def _age(self, stamp: int) -> float | None:
         seconds = self._seconds_since(stamp)
         return seconds if 0 <= seconds < _COMPARABLE_SECONDS else None
 
-    def _seconds_since(self, stamp: Time) -> float:
-        return (self._node.get_clock().now().nanoseconds - stamp.nanoseconds) / 1e9
+    def _seconds_since(self, stamp: int) -> float:
+        return (self._node.get_clock().now().nanoseconds - stamp) / 1e9

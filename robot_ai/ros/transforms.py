@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
+from rclpy.clock import JumpHandle, JumpThreshold
+from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.time import Time
@@ -19,6 +22,8 @@ from robot_ai.ros.stamps import stamp_of
 _DYNAMIC = QoSProfile(depth=100)
 _STATIC = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 _COMPLAINT_PERIOD = 10.0
+# Simulated time that goes back by this much, in seconds, began again; as tf2_ros has it.
+_REWIND = -1.0
 
 
 class TransformSource(Protocol):
@@ -40,6 +45,7 @@ class TopicTransforms:
     def __init__(self, node: Node) -> None:
         self._node = node
         self._buffer = TransformBuffer()
+        self._jumps = _on_rewind(node, self._buffer.clear)
         self._subscriptions = [
             node.create_subscription(TFMessage, "/tf", self._on_dynamic, _DYNAMIC),
             node.create_subscription(TFMessage, "/tf_static", self._on_static, _STATIC),
@@ -54,6 +60,7 @@ class TopicTransforms:
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
         self._subscriptions.clear()
+        self._jumps.unregister()
 
     def _on_dynamic(self, message: Any) -> None:
         self._add(message, static=False)
@@ -86,12 +93,16 @@ class Tf2Transforms:
     def __init__(self, node: Node, tf2_ros: Any) -> None:
         self._tf2 = tf2_ros
         self._buffer = tf2_ros.Buffer()
+        # A buffer looks after its own clock, which is the node's only together with a service of its own.
+        self._jumps = _on_rewind(node, self._buffer.clear)
         self._listener = tf2_ros.TransformListener(self._buffer, node)
 
     def lookup(self, target: str, source: str, stamp: int, timeout: float) -> RigidTransform:
         """As TransformSource."""
-        from rclpy.duration import Duration
-
+        if stamp < 0:
+            raise TransformTimeError(
+                f"the transform of '{source}' in '{target}' is asked for a time before 1970", past=True
+            )
         try:
             found = self._buffer.lookup_transform(
                 target, source, Time(nanoseconds=stamp), Duration(nanoseconds=round(timeout * 1e9))
@@ -110,6 +121,13 @@ class Tf2Transforms:
     def destroy(self) -> None:
         """As TransformSource."""
         self._listener.unregister()
+        self._jumps.unregister()
+
+
+def _on_rewind(node: Node, forget: Callable[[], None]) -> JumpHandle:
+    """Calls `forget` when the node's time, which is simulated, begins again: what was known is of another time."""
+    threshold = JumpThreshold(min_forward=None, min_backward=Duration(seconds=_REWIND), on_clock_change=True)
+    return node.get_clock().create_jump_callback(threshold, post_callback=lambda _: forget())
 
 
 def open_transforms(node: Node) -> TransformSource:

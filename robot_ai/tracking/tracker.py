@@ -67,12 +67,15 @@ class Tracker(ABC):
         """The track of each detection (0: none, or not yet confirmed) and its velocity (N, D) per second.
 
         positions: (N, D); now: seconds. A time that goes back, as with a bag that begins again, or jumps ahead by more
-        than `max_age` ends all tracks.
+        than `max_age` ends all tracks; one that goes back by less counts as no time.
         """
-        elapsed = 0.0 if self._now is None else now - self._now
-        if elapsed < 0 or elapsed > self._settings.max_age:
+        before = now if self._now is None else self._now
+        if abs(now - before) > self._settings.max_age:
             self.reset()
-            elapsed = 0.0
+            before = now
+        # Stamps of two sensors on one topic, or of a clock that was set right, are out of order by little.
+        now = max(now, before)
+        elapsed = now - before
         self._now = now
         for track in self._tracks:
             self._predict(track, elapsed)

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from robot_ai.lidar.detections import Detections3D
 from robot_ai.tracking.tracker import Floats, Track, Tracker, TrackerSettings
 
-# A center may be this far, in meters, from where its track expects it.
-_GATE = 1.5
+# A center may be this far, in meters, from where its track expects it; and as far when its velocity is not known yet,
+# which lets it be 30 m/s at 10 Hz.
+_GATE, _WIDEST = 1.5, 3.0
 # A class is a guess by size that changes from scan to scan: another one counts against a pairing, but not out.
-_OTHER_CLASS = 0.2
+_OTHER_CLASS = 0.1
 _NANOSECONDS = 1e9
 
 
@@ -47,7 +48,9 @@ class Tracker3D(Tracker):
 
     def _costs(self, tracks: list[Track], positions: Floats, labels: NDArray[np.int64]) -> Floats:
         expected = np.array([track.mean[:2] for track in tracks])
-        gaps = np.linalg.norm(expected[:, None] - positions[None, :, :2], axis=-1) / _GATE
+        deviations = np.sqrt([track.covariance[0, 0] for track in tracks])
+        gates = np.clip(2 * deviations, _GATE, _WIDEST)[:, None]
+        gaps = np.linalg.norm(expected[:, None] - positions[None, :, :2], axis=-1)
         other = np.array([track.label for track in tracks])[:, None] != labels[None]
-        costs: Floats = np.where(gaps < 1, (gaps + _OTHER_CLASS * other) / (1 + _OTHER_CLASS), 1.0)
-        return costs
+        costs = (gaps / _WIDEST + _OTHER_CLASS * other) / (1 + _OTHER_CLASS)
+        return np.where(gaps < gates, costs, 1.0)

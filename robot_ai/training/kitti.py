@@ -65,6 +65,13 @@ class KittiDataSet:
         for file in self.files:
             yield self._read(file)
 
+    def named(self, name: str) -> KittiFrame:
+        """The frame of that name, such as 000000. Raises KittiError."""
+        file = self._folder / "velodyne" / f"{name}.bin"
+        if file not in self.files:
+            raise KittiError(f"{self._folder} has no scan velodyne/{name}.bin")
+        return self._read(file)
+
     def _read(self, file: Path) -> KittiFrame:
         calibration = _calibration(self._folder / "calib" / f"{file.stem}.txt")
         image = self._folder / "image_2" / f"{file.stem}.png"

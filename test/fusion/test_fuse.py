@@ -69,6 +69,7 @@ def test_class_from_the_camera_and_place_from_the_lidar():
     result = fuse(seen([*rectangle, 2]), placed, np.empty((0, 3)), View(BENT, AHEAD), FusionSettings())
     assert (result.both, result.camera_only, result.lidar_only) == (1, 0, 1)
     assert result.detections.names == ["car", "obstacle"]
+    assert result.placed.tolist() == [0, 1]
     assert result.detections.centers == pytest.approx(placed.centers)
     assert result.detections.scores == pytest.approx([0.9, 0.5])
 

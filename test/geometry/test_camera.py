@@ -73,6 +73,23 @@ def test_rays_undo_projection(d, model):
     assert camera.rays(camera.project(points)[0]) == pytest.approx(points, abs=1e-4)
 
 
+def test_a_part_of_the_sensor_and_binned_pixels():
+    """What camera_info says is in whole pixels of the whole sensor; its image begins at (100, 40), two by four
+    pixels to one.
+    """
+    p = (500.0, 0, 320.0, -50.0, 0, 400.0, 240.0, 0, 0, 0, 1, 0)
+    bent = CameraModel.raw((640, 480), K, (-0.2, 0.05, 0, 0), "plumb_bob")
+    for whole in (bent, CameraModel.rectified((640, 480), p)):
+        part = whole.cut((100, 40, 400, 200), (2, 4))
+        assert (part.width, part.height) == (200, 50)
+        points = np.array([[0.1, -0.05, 2.0], [-0.3, 0.2, 1.5]])
+        assert part.project(points)[0] == pytest.approx((whole.project(points)[0] - [100, 40]) / [2, 4])
+        binned = whole.cut((0, 0, 0, 0), (2, 0))
+        assert (binned.width, binned.height) == (320, 480)
+        assert binned.project(points)[0] == pytest.approx(whole.project(points)[0] / [2, 1])
+        assert whole.cut((0, 0, 640, 480), (1, 1)) is whole
+
+
 def test_inside_counts_whole_pixels():
     model = CameraModel.raw((640, 480), K, (), "plumb_bob")
     pixels = np.array([[-0.5, 0], [-0.6, 0], [639.4, 479.4], [639.5, 0]])
@@ -93,6 +110,11 @@ def test_inside_counts_whole_pixels():
 def test_useless_calibrations_are_refused(k, d, model, reason):
     with pytest.raises(CalibrationError, match=reason):
         CameraModel.raw((640, 480), k, d, model)
+
+
+def test_an_image_of_no_size_is_refused():
+    with pytest.raises(CalibrationError, match="0 x 480"):
+        CameraModel.raw((0, 480), K, (), "plumb_bob")
 
 
 def test_an_uncalibrated_p_is_refused():

@@ -111,6 +111,20 @@ def test_old_transforms_are_forgotten_and_a_clock_set_back_begins_anew():
         buffer.lookup("odom", "base", 104 * SECOND)
 
 
+def test_what_moves_is_forgotten_on_request_and_what_stands_stays():
+    buffer = TransformBuffer()
+    buffer.add("base", "lidar", 0, at(1), static=True)
+    buffer.add("odom", "base", 6 * SECOND, at(6))
+    buffer.clear()
+    assert buffer.lookup("base", "lidar", 2 * SECOND).translation == pytest.approx([1, 0, 0])
+    with pytest.raises(errors.TransformError, match="base"):
+        buffer.lookup("odom", "base", 6 * SECOND)
+    # Simulated time that began again: nothing of the run before is between the new stamps.
+    for second in (1, 2):
+        buffer.add("odom", "base", second * SECOND, at(second))
+    assert buffer.lookup("odom", "lidar", 3 * SECOND // 2).translation == pytest.approx([2.5, 0, 0])
+
+
 def test_stamps_out_of_order_are_sorted_and_repeated_ones_replaced():
     buffer = TransformBuffer()
     for stamp, x in ((2, 2), (1, 1), (3, 9), (3, 3)):

@@ -133,6 +133,8 @@ def test_the_view_copies_nothing():
         ({"fields": [CloudField("x", 0, 9)]}, errors.CloudFieldError, "fields"),
         ({"fields": [CloudField("x", 0, 7), CloudField("x", 4, 7)]}, errors.CloudFieldError, "fields"),
         ({"fields": [CloudField("x", 0, 7, 2**31)]}, errors.CloudFieldError, "fields"),
+        ({"point_step": 2**32 - 1}, errors.CloudStepError, "step"),
+        ({"point_step": 2**31, "width": 0}, errors.CloudStepError, "step"),
         ({"width": 1_000_000_000}, errors.CloudSizeError, "size"),
         ({"width": 2**32 - 1, "height": 2**32 - 1}, errors.CloudSizeError, "size"),
         ({"width": 3}, errors.CloudLengthError, "length"),

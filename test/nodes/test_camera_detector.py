@@ -88,6 +88,14 @@ def test_an_image_with_nothing_in_it_gives_an_empty_array(running) -> None:
     assert list(running[2].ask(box=None).detections) == []
 
 
+def test_a_stamp_before_all_time_ends_nothing(running) -> None:
+    camera = running[2]
+    image = bright_image(320, 240, (10, 10, 60, 60), 0)
+    image.header.stamp.sec = -5
+    camera.publisher.publish(image)
+    assert len(camera.answer(-5 * 10**9).detections) == 1
+
+
 def test_model_is_announced_to_late_listeners(running) -> None:
     peer = running[1]
     labels, info = peer.listen(LabelInfo, "label_info", LATCHED), peer.listen(VisionInfo, "vision_info", LATCHED)

@@ -10,7 +10,7 @@ from ros_harness import Diagnostics, Peer, ledger, node_and_peer
 from sensor_msgs.msg import CameraInfo, PointCloud2
 from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
-from vision_msgs.msg import Detection2D, Detection2DArray, Detection3DArray, ObjectHypothesisWithPose
+from vision_msgs.msg import Detection2D, Detection2DArray, Detection3D, Detection3DArray, ObjectHypothesisWithPose
 
 from robot_ai.lidar.detections import LABELS, Detections3D
 from robot_ai.ros.clouds import to_cloud
@@ -63,7 +63,7 @@ class Sensors:
             np.array([[10, 1, 0]], np.float32), np.array([[1, 1, 2]], np.float32), np.zeros(1, np.float32),
             np.full(1, 0.5, np.float32), np.full(1, LABELS.index("obstacle"), np.int64),
         )  # fmt: skip
-        self.placed.publish(to_detection_3d_array(boxes, stamped(stamp, "lidar")))
+        self.placed.publish(to_detection_3d_array(boxes, stamped(stamp, "lidar"), ["7"]))
 
     def send_seen(self, stamp: int, *boxes: tuple[float, float, str]) -> None:
         """Boxes of 50 by 100 pixels around (x, y)."""
@@ -108,7 +108,7 @@ def test_fusion_from_missing_parts_to_the_whole(tmp_path) -> None:
         sensors.calibrate()
         peer.spin(0.3)
         assert names(ask(there)) == ["obstacle"]
-        diagnostics.until("fusion", lambda level, text, _: level == 2 and "'optical'" in text)
+        diagnostics.until("fusion", lambda level, text, _: level == 2 and "optical" in text)
         sensors.place()
         peer.spin(0.3)
         answer = ask(there)
@@ -119,6 +119,7 @@ def test_fusion_from_missing_parts_to_the_whole(tmp_path) -> None:
         diagnostics.until("fusion", lambda level, *_: level == 0)
         # Said once each, not with every message.
         assert node.output().count("camera_info has come") == 1
+        assert node.output().count("are left out") == 2
 
         # What only the camera sees, to the right, gets its range from the cloud of the same stamp.
         stamp += SECOND // 10
@@ -133,6 +134,27 @@ def test_fusion_from_missing_parts_to_the_whole(tmp_path) -> None:
         assert dog.bbox.center.position.x == pytest.approx(6.25, abs=0.1)
         assert dog.bbox.center.position.y == pytest.approx(-0.62, abs=0.1)
 
+        # Half an answer is better than none: neither a broken cloud nor broken detections of the camera cost the
+        # lidar's, whose tracks keep their numbers.
+        stamp += SECOND // 10
+        sensors.cloud.publish(to_cloud(np.full((4, 3), np.nan, np.float32), stamped(stamp, "lidar")))
+        peer.spin(0.2)
+        sensors.send_placed(stamp)
+        sensors.send_seen(stamp, there)
+        answer = sensors.answer(stamp)
+        assert (names(answer), answer.detections[0].id) == (["person"], "7")
+        assert "cloud not used" in node.output()
+        answer = ask((np.nan, 240.0, "person"))
+        assert (names(answer), answer.detections[0].id) == (["obstacle"], "7")
+        diagnostics.until("fusion", lambda level, text, _: level == 2 and "NaN" in text)
+        assert names(ask(there)) == ["person"]
+
+        # Nor does a stamp before all time, of a clock that is not set yet.
+        sensors.cloud.publish(to_cloud(points, stamped(-SECOND, "lidar")))
+        sensors.send_placed(-SECOND)
+        sensors.send_seen(-SECOND, there)
+        assert len(sensors.answer(-SECOND).detections) == 1
+
         # A camera that is silent is a counted miss; the lidar's detections stay.
         stamp += SECOND
         sensors.send_placed(stamp)
@@ -140,7 +162,13 @@ def test_fusion_from_missing_parts_to_the_whole(tmp_path) -> None:
         values = diagnostics.next("fusion")[2]
         assert values["without a partner in time"] == "1"
         received, published, dropped, in_flight = ledger(values)
-        assert (received, published, in_flight, sum(dropped.values())) == (5, 5, 0, 0)
+        assert (received, published, in_flight, sum(dropped.values())) == (9, 9, 0, 0)
+        # Detections that are none are no answer, but counted as what they are.
+        broken = Detection3DArray(header=stamped(stamp + SECOND, "lidar"))
+        broken.detections.append(Detection3D())
+        broken.detections[0].bbox.size.x = -1.0
+        sensors.placed.publish(broken)
+        diagnostics.until("fusion", lambda *s: ledger(s[2])[2]["malformed"] == 1)
 
 
 def test_a_silent_lidar_does_not_silence_the_camera(tmp_path) -> None:

@@ -67,7 +67,7 @@ def test_follows_stops_and_never_drives_blind(tmp_path: Path) -> None:
         assert sensors.commands[-1] == Twist()
         # Without a transform from the scanner there is no scan, and it is said.
         assert sensors.look(10.0).linear.x == 0
-        diagnostics.until("driver", lambda level, text, _: level == 1 and "no transform" in text)
+        diagnostics.until("driver", lambda level, text, _: level == 1 and "base_link" in text)
         sensors.place_scanner()
 
         assert sensors.look(10.0).linear.x > 0.1

@@ -1,6 +1,7 @@
 """Sweeps into the frame they are wanted in."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from robot_ai.backends.registry import BackendInfo
 from robot_ai.geometry.errors import UnknownFrameError
 from robot_ai.geometry.transforms import RigidTransform
 from robot_ai.lidar.cluster_detector import ClusterSettings
+from robot_ai.lidar.filters import Region
 from robot_ai.lidar.scan_detector import ScanSettings
 from robot_ai.lidar.scans import RawScan, scan_points
 from robot_ai.pipeline import cloud_detector
@@ -83,6 +85,27 @@ def test_boxes_of_a_scan_are_moved_and_turned():
     assert moved.detections.centers[0] == pytest.approx([1, 2, 0.3], abs=0.01)
     turn = moved.detections.yaws[0] - own.detections.yaws[0] - math.pi / 2
     assert abs(math.remainder(turn, math.pi)) < 1e-3
+
+
+def test_regions_crop_scans_too():
+    """In the frame of detection: here the scanner is 1 m ahead of the base, and looks to its left."""
+    ranges = np.full(720, np.inf, np.float32)
+    for beam in (180, 360, 540):
+        ranges[beam - 5 : beam + 6] = 2.0
+    scan = scan_points(RawScan(-np.pi, 2 * np.pi / 720, 0.1, 20.0, ranges))
+    quarter = RigidTransform.from_quaternion((1, 0, 0.3), (0, 0, math.sqrt(0.5), math.sqrt(0.5)))
+
+    def places(target_frame="", **regions):
+        cluster = replace(ClusterSettings(), **{name: Region.parse(text) for name, text in regions.items()})
+        asked = SweepSettings(cluster, ScanSettings(), target_frame)
+        (found,) = CloudDetector(lambda *_: quarter).detect([Sweep(scan, "laser", 0)], asked).detections
+        return sorted(np.round(found.detections.centers[:, :2]).astype(int).tolist())
+
+    assert places() == [[0, -2], [0, 2], [2, 0]]
+    assert places(region="1 9 -9 9 -inf inf") == [[2, 0]]
+    assert places(robot="1 9 -9 9 -inf inf") == [[0, -2], [0, 2]]
+    assert places("base") == [[-1, 0], [1, 2], [3, 0]]
+    assert places("base", robot="-2 0 -1 1 0.2 0.4") == [[1, 2], [3, 0]]
 
 
 def test_tracking_numbers_from_sweep_to_sweep_and_stops_when_switched_off():

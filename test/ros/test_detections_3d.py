@@ -43,6 +43,15 @@ def test_foreign_labels_join_and_no_result_is_an_obstacle():
     assert len(from_detection_3d_array(Detection3DArray())) == 0
 
 
+def test_markers_are_taken_away_when_nothing_follows():
+    painter = MarkerPainter()
+    painter.paint(detections(), HEADER)
+    gone = painter.clear()
+    assert all(m.action == Marker.DELETE for m in gone.markers)
+    assert {(m.ns, m.id) for m in gone.markers} == {(n, i) for n in ("boxes", "labels") for i in range(3)}
+    assert not painter.clear().markers
+
+
 def test_markers_are_turned_thick_enough_and_taken_away():
     painter, shown = MarkerPainter(), detections()
     flat = Detections3D(shown.centers, shown.sizes * [1, 1, 0], shown.yaws, shown.scores, shown.class_indices)

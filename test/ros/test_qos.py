@@ -7,12 +7,15 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from rcl_interfaces.msg import SetParametersResult
+from rclpy.experimental import EventsExecutor
+from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from ros_harness import Peer, bright_image, next_domain
 from sensor_msgs.msg import Image
 
 from robot_ai.ros.errors import QosOverrideError
+from robot_ai.ros.lifecycle import with_info
 from robot_ai.ros.qos import DEPTH, PATIENCE, MatchedSubscription
 
 TOPIC = "/front/image"
@@ -51,6 +54,51 @@ def checked(peer: Peer, subscription: MatchedSubscription, condition: Callable[[
         return condition()
 
     peer.wait(check, 15)
+
+
+class Listener(Node):
+    """Subscribes as our nodes do under this executor."""
+
+    def create_subscription(self, msg_type, topic, callback, *args, **kwargs):
+        return super().create_subscription(msg_type, topic, with_info(callback), *args, **kwargs)
+
+
+def test_nothing_comes_after_it_is_destroyed():
+    """What the executor has taken from the middleware it hands over later, though a node was deactivated meanwhile."""
+    peer = Peer(next_domain(), "qos_test")
+    node = Listener("listener", context=peer.context, use_global_arguments=False)
+    executor = EventsExecutor(context=peer.context)
+    executor.add_node(node)
+    late: list[Image] = []
+    destroyed: list[bool] = []
+
+    def receive(message: Image) -> None:
+        if destroyed:
+            late.append(message)
+
+    def stop(_: Image) -> None:
+        subscription.destroy()
+        destroyed.append(True)
+
+    subscription = MatchedSubscription(node, Image, TOPIC, receive)
+    stopping = node.create_subscription(Image, "stop", stop, BEST_EFFORT)
+    publishers = [peer.node.create_publisher(Image, topic, BEST_EFFORT) for topic in (TOPIC, "stop")]
+    peer.wait(lambda: all(publisher.get_subscription_count() for publisher in publishers))
+    for number in range(1, 5):
+        for publisher in publishers[:: 1 if number == 1 else -1]:
+            publisher.publish(bright_image(8, 8, None, number))
+    peer.spin(0.3)
+    deadline = time.monotonic() + 15
+    while not destroyed and time.monotonic() < deadline:
+        executor.spin_once(timeout_sec=0.1)
+    for _ in range(20):
+        executor.spin_once(timeout_sec=0.05)
+    assert destroyed
+    assert not late
+    executor.shutdown()
+    node.destroy_subscription(stopping)
+    node.destroy_node()
+    peer.close()
 
 
 def test_starts_best_effort_which_any_publisher_matches(subscribe):

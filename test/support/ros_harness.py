@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import rclpy
@@ -25,14 +28,29 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-_domains = itertools.count(os.getpid() * 13)
-# Workers of one run (pytest-xdist names them gw0, gw1 …) share out the ids.
-_worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 4
+# More on one machine collide with the ports that the system gives away itself.
+_DOMAINS = 101
+# As many are used before the first one's turn comes again.
+_MOST = 25
+_held: list[tuple[int, BinaryIO]] = []
+_turns = itertools.count()
 
 
 def next_domain() -> int:
-    """A domain id that other tests of this run, and probably other runs on this machine, do not use."""
-    return next(_domains) % 25 + 25 * _worker + 1
+    """A domain id that no other process of tests on this machine uses, as each holds locks on its own."""
+    first = os.getpid() * 13 + len(_held)
+    for number in range(_DOMAINS if len(_held) < _MOST else 0):
+        domain = (first + number) % _DOMAINS + 1
+        lock = (Path(tempfile.gettempdir()) / f"robot_ai_domain_{domain}.lock").open("ab")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.close()
+            continue
+        _held.append((domain, lock))
+        return domain
+    # With every id taken, sharing one is all that is left.
+    return _held[next(_turns) % len(_held)][0] if _held else first % _DOMAINS + 1
 
 
 class NodeProcess:

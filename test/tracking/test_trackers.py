@@ -81,6 +81,27 @@ def test_another_frame_and_a_clock_set_back_end_all_tracks():
     assert tracker.update(boxes([[0, 0, 0]]), 0, "map").ids == [""]
 
 
+def test_a_car_that_passes_fast_is_one():
+    """25 m/s, beside two people who stand: 2.5 m from cloud to cloud."""
+    tracker, rng = Tracker3D(), np.random.default_rng(0)
+    for frame in range(12):
+        places = np.array([[-15 + 2.5 * frame, 4, 0], [0, 1, 0], [1.2, 1, 0]])
+        batch = tracker.update(boxes(places + rng.normal(0, 0.1, (3, 3))), frame * STEP)
+        if frame == 1:
+            first = batch.ids
+    assert "" not in first
+    assert batch.ids == first
+    assert batch.velocities[0] == pytest.approx([25, 0, 0], abs=1)
+    assert batch.velocities[1:] == pytest.approx(np.zeros((2, 3)), abs=1)
+
+
+def test_a_stamp_a_little_late_ends_no_track():
+    tracker = Tracker3D()
+    stamps = [0, STEP, 2 * STEP, 2 * STEP - STEP // 10, 3 * STEP]
+    numbers = [tracker.update(boxes([[0, 0, 0]]), stamp).ids for stamp in stamps]
+    assert numbers == [[""], ["1"], ["1"], ["1"], ["1"]]
+
+
 def test_nothing_found():
     assert Tracker3D().update(Detections3D.empty(), 0).ids == []
     assert Tracker2D().update(Detections.empty(("person",)), 0) == []
