@@ -72,6 +72,17 @@ def fence(rng: Random) -> Thing:
     return Thing("", tuple(shapes))
 
 
+def garden_wall(rng: Random) -> Thing:
+    """A wall, or the front of a house, that stands straight at the edge of the street; some have a gate or a step."""
+    length, tall = rng.uniform(3, 20), float(rng.choice([rng.uniform(0.8, 2.2), rng.uniform(2.5, 7)]))
+    shapes = [Shape("box", (0, 0, tall / 2), (length / 2, 0.15, tall / 2))]
+    for _ in range(int(rng.integers(0, 4))):
+        x, out, high = rng.uniform(-0.45, 0.45) * length, rng.uniform(0.03, 0.15), rng.uniform(0.2, 1) * tall
+        side = float(rng.choice([-1, 1]))
+        shapes.append(Shape("box", (x, side * (0.15 + out / 2), high / 2), (rng.uniform(0.1, 0.6), out / 2, high / 2)))
+    return Thing("", tuple(shapes))
+
+
 def tree(rng: Random) -> Thing:
     """A trunk under leaves."""
     trunk, stem, rough = rng.uniform(0.08, 0.35), rng.uniform(1.2, 3.5), float(rng.uniform(0.1, 0.5))

@@ -21,7 +21,7 @@ _STEP = 0.0025
 _EVALUATION_SEED = 2_000_003
 # A box this near, in meters, to a thing too thinly seen to be asked for is not held against a detector.
 _THIN_REACH = 2.0
-GENERATION = 2
+GENERATION = 3
 """Grows when the scenes change, so that a folder of older ones is not taken for them."""
 
 

@@ -18,7 +18,8 @@ from robot_ai.training.lidar_shapes import Floats, Shape, Thing, cyclist, furnit
 class Beams:
     """A spinning lidar: elevations (rows,) in radians, from top to bottom, and columns per turn.
 
-    noise: standard deviation of a range in meters. dropout: part of the returns that are lost.
+    noise: standard deviation of a range in meters. dropout: part of the returns that are lost. view: heading of the
+    middle of what it sees, and how wide that is, in radians.
     """
 
     elevations: Floats
@@ -27,6 +28,7 @@ class Beams:
     min_range: float = 0.5
     noise: float = 0.015
     dropout: float = 0.03
+    view: tuple[float, float] = (0.0, 2 * np.pi)
 
     @classmethod
     def even(cls, rows: int, top: float, bottom: float, columns: int = 1024) -> Beams:
@@ -143,6 +145,7 @@ def cast(scene: Scene, beams: Beams, rng: np.random.Generator) -> Scan:
         | (ranges > beams.max_range)
         | (ranges < beams.min_range)
         | (rng.random(ranges.shape) < beams.dropout)
+        | (np.abs((azimuths - beams.view[0] + np.pi) % (2 * np.pi) - np.pi) > beams.view[1] / 2)
     )
     owners = np.where(lost, -2, owners)
     with np.errstate(invalid="ignore"):

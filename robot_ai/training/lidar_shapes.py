@@ -14,6 +14,7 @@ Floats = NDArray[np.float64]
 class Shape:
     """A box, an upright elliptic cylinder or an ellipsoid; center and half sizes in meters, yaw in radians.
 
+    cuts: planes (a, b, c, d) that take from a box where a x + b y + c z > d, its faces being at x, y, z = -1 and 1.
     passing: part of the rays that go through, as through leaves and fences. lost: part of the rays that do not return,
     as from glass. roughness: standard deviation, in meters, of how far behind the face a ray ends.
     """
@@ -25,6 +26,7 @@ class Shape:
     passing: float = 0.0
     lost: float = 0.0
     roughness: float = 0.0
+    cuts: tuple[tuple[float, float, float, float], ...] = ()
 
     def hit(self, directions: Floats) -> Floats:
         """(N,): distance along unit directions (N, 3) from the origin to the shape; infinite for a miss."""
@@ -34,7 +36,7 @@ class Shape:
         # In the shape's own frame, scaled to a unit cube, cylinder or sphere: distances along the ray stay the same.
         start = (turn @ -np.array(self.center)) / half
         along = (directions @ turn.T) / half
-        return _HITS[self.kind](start, along)
+        return _hit_cut_box(start, along, self.cuts) if self.cuts else _HITS[self.kind](start, along)
 
     def moved(self, x: float, y: float, z: float, yaw: float) -> Shape:
         """Turned by `yaw` about the origin's vertical axis, then shifted."""
@@ -57,6 +59,20 @@ def _slab(start: Floats, along: Floats, axis: int) -> tuple[Floats, Floats]:
 def _hit_box(start: Floats, along: Floats) -> Floats:
     slabs = [_slab(start, along, axis) for axis in range(3)]
     return _entry(np.maximum.reduce([s[0] for s in slabs]), np.minimum.reduce([s[1] for s in slabs]))
+
+
+def _hit_cut_box(start: Floats, along: Floats, cuts: tuple[tuple[float, float, float, float], ...]) -> Floats:
+    slabs = [_slab(start, along, axis) for axis in range(3)]
+    near, far = np.maximum.reduce([s[0] for s in slabs]), np.minimum.reduce([s[1] for s in slabs])
+    for *normal, limit in cuts:
+        toward, room = along @ np.array(normal), limit - float(start @ np.array(normal))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            at = room / toward
+        near = np.where(toward < 0, np.maximum(near, at), near)
+        far = np.where(toward > 0, np.minimum(far, at), far)
+        # Along the plane, on its wrong side.
+        far = np.where((toward == 0) & (room < 0), -np.inf, far)
+    return _entry(near, far)
 
 
 def _quadratic(start: Floats, along: Floats) -> tuple[Floats, Floats]:

@@ -10,11 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from robot_ai.training.lidar_clutter import CLUTTER, building, fence, hedge, own_body, thicket
+from robot_ai.training.lidar_clutter import CLUTTER, building, fence, garden_wall, hedge, own_body, thicket
 from robot_ai.training.lidar_scenes import Beams, Ground, Scene
 from robot_ai.training.lidar_shapes import Thing, wall
-from robot_ai.training.lidar_traffic import any_cyclist, any_person, any_vehicle
+from robot_ai.training.lidar_traffic import any_cyclist, any_person
+from robot_ai.training.lidar_vehicles import any_vehicle
 
 Random = np.random.Generator
 _TRIES = 12
@@ -23,20 +25,36 @@ _OWN = 1.2
 
 
 def random_beams(rng: Random) -> Beams:
-    """A lidar of 16 to 128 rows, evenly spread or denser around the horizon, with at most 70,000 rays a turn."""
+    """A lidar of 16 to 128 rows, evenly spread, denser around the horizon or in two blocks, with up to 131,072 rays a
+    turn; some see a part of the turn only.
+    """
     rows = int(rng.choice([16, 24, 32, 32, 40, 64, 64, 64, 80, 128]))
-    top, bottom = rng.uniform(1.5, 22), -rng.uniform(15, 31)
-    even = np.linspace(0, 1, rows)
-    if rng.random() < 0.3:
-        # Denser in the middle, as in lidars for cars.
-        even = 0.5 + 0.5 * np.sign(2 * even - 1) * np.abs(2 * even - 1) ** rng.uniform(1.2, 1.8)
-    columns = min(int(rng.choice([1024, 1024, 1500, 1800])), 70_000 // rows)
+    columns = min(int(rng.choice([1024, 1024, 1500, 2048])), int(rng.choice([70_000, 131_072])) // rows)
+    wide = 2 * np.pi if rng.random() < 0.85 else float(rng.uniform(1.2, 3.5))
     return Beams(
-        np.radians(top + (bottom - top) * even),
+        np.radians(_elevations(rng, rows)),
         columns,
         noise=float(rng.uniform(0.005, 0.04)),
         dropout=float(rng.choice([0.02, 0.05, 0.15])),
+        view=(float(rng.uniform(-np.pi, np.pi)), wide),
     )
+
+
+def _elevations(rng: Random, rows: int) -> NDArray[np.float64]:
+    """In degrees, from top to bottom."""
+    kind = rng.random()
+    if rows >= 40 and kind < 0.2:
+        # An upper block that is denser than the lower one, as in the lidar of KITTI's car.
+        top, bend, bottom = rng.uniform(1.5, 4), rng.uniform(-10, -7), rng.uniform(-27, -23)
+        upper = np.linspace(top, bend, rows // 2, endpoint=False)
+        return np.concatenate([upper, np.linspace(bend, bottom, rows - rows // 2)])
+    top, bottom = rng.uniform(1.5, 22), -rng.uniform(15, 31)
+    even = np.linspace(0, 1, rows)
+    if kind < 0.45:
+        # Denser in the middle, as in lidars for cars.
+        even = 0.5 + 0.5 * np.sign(2 * even - 1) * np.abs(2 * even - 1) ** rng.uniform(1.2, 1.8)
+    elevations: NDArray[np.float64] = top + (bottom - top) * even
+    return elevations
 
 
 def training_scene(rng: Random, reach: float = 42.0) -> Scene:
@@ -137,6 +155,10 @@ def _street(builder: _Builder) -> None:
             builder.along(building, front + side * 5, heading, (0.5, 12))
         if rng.random() < 0.5:
             builder.along(hedge if rng.random() < 0.6 else fence, front - side * 0.8, heading, (0.3, 8))
+        if rng.random() < 0.35:
+            # A narrow street: cars stand close to walls and hedges.
+            edge = garden_wall if rng.random() < 0.7 else hedge
+            builder.along(edge, shift + side * (half + rng.uniform(0.2, 1.2)), heading, (0.0, 6))
         if rng.random() < 0.8:
             turn = np.pi / 2 if rng.random() < 0.2 else 0.0
             gaps = (0.6, 2.5) if rng.random() < 0.5 else (0.5, 14)
