@@ -43,7 +43,8 @@ def run(args: argparse.Namespace) -> int:
     for key, reason in report.not_run.items():
         print(f"{key}: not run: {reason}")
     pick = report.pick
-    print(f"\nPick {pick.key} with {pick.threads or 'the default number of'} threads: {pick.reason}")
+    threads = f"{pick.threads or 'the default number of'} thread{'' if pick.threads == 1 else 's'}"
+    print(f"\nPick {pick.key} with {threads}: {pick.reason}")
     if args.json:
         args.json.parent.mkdir(parents=True, exist_ok=True)
         args.json.write_text(report.to_json() + "\n", encoding="utf-8")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
+from robot_ai.backends.tensorflow_process import quiet_import
 from robot_ai.errors import pip_install
 from robot_ai.model_tool.benchmark import BenchmarkReport, run_name, summary
 from robot_ai.model_tool.export.errors import ConverterMissingError
@@ -96,10 +96,13 @@ def _pyplot() -> Any:
 
 
 def _writer_class() -> Any:
-    # It imports TensorFlow where that is installed.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        from tensorboard.summary import Writer
+        with quiet_import():
+            from tensorboard.compat import tf
+            from tensorboard.summary import Writer
+
+            # It imports TensorFlow, where that is installed, when something of it is first asked for.
+            tf.io  # noqa: B018
     except ImportError as error:
         raise ConverterMissingError(f"--tensorboard needs TensorBoard: {pip_install('benchmark')} ({error})") from error
     return Writer
