@@ -12,6 +12,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from robot_ai.backends.loading import BackendChoice
+from robot_ai.errors import RobotAIError
 from robot_ai.models.card import ModelCard
 from robot_ai.models.find import find_model
 from robot_ai.pipeline.background import model_threads
@@ -116,6 +117,7 @@ class ModelSwap(Generic[Served]):
         self._choice = values.choice
         self._fallback.begin(values)
         self._status.last_error = ""
+        self._check_fallbacks(values)
         for backend in dict.fromkeys(values.preload_backends):
             self._preload(values.choice.in_backend(backend))
         if values.choice.backend in values.preload_backends:
@@ -171,6 +173,14 @@ class ModelSwap(Generic[Served]):
         self._status.serving = detector.title if detector is not None else ""
         self._status.loading = self._swapper.loading
         return self._status.describe(self._settings().values.model)
+
+    def _check_fallbacks(self, values: ModelSettings) -> None:
+        """Warns of those that could never take over: the day they are needed is late to learn of a slip of the pen."""
+        for backend in values.fallback_backends:
+            try:
+                self._loader.check(values.choice.in_backend(backend))
+            except RobotAIError as error:
+                self._node.get_logger().warning(f"fallback '{backend}' cannot take over: {error}")
 
     def _preload(self, choice: BackendChoice) -> None:
         """Loads a model that stands by for every swap to it. What fails is no more than a warning."""

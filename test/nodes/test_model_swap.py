@@ -329,6 +329,14 @@ def test_a_fallback_that_cannot_be_loaded_is_passed_over_wherever_it_stands(tmp_
         assert "'stub/third' fails (it cannot be loaded" in node.output()
 
 
+def test_a_fallback_that_could_never_take_over_is_warned_of_at_once(tmp_path: Path) -> None:
+    given = arguments(with_backup(tmp_path), fallback_backends="[stub/backup, stub/bakcup]")
+    with node_and_peer("camera_detector", given, tmp_path / "log") as (node, peer):
+        peer.wait(lambda: "loaded in stub" in node.output())
+        assert "fallback 'stub/bakcup' cannot take over" in node.output()
+        assert "fallback 'stub/backup'" not in node.output()
+
+
 def test_without_another_backend_one_that_hangs_is_loaded_anew(tmp_path: Path) -> None:
     given = arguments(with_backup(tmp_path, hang_at=6), inference_timeout=0.5, fallback_retry_after=1.0)
     with node_and_peer("camera_detector", given, tmp_path / "log") as (node, peer):
