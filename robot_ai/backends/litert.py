@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robot_ai.backends.base import FrameworkBackend, LoadRequest
-from robot_ai.backends.errors import ArtifactLoadError, BackendOptionError, DeviceError
+from robot_ai.backends.errors import ArtifactLoadError, DeviceError
 from robot_ai.backends.protocol import Tensors, TensorSpec
 from robot_ai.backends.support import (
     bind_tensors,
@@ -24,6 +24,7 @@ from robot_ai.backends.support import (
     import_framework,
     is_importable,
     parse_device,
+    refuse_code_of_model,
     weights_file,
 )
 
@@ -122,12 +123,8 @@ def _import_runtime() -> Any:
 
 def _load_delegate(runtime: Any, library: str, options: Mapping[str, Any], card: Path) -> Any:
     """Loads a delegate, which is native code: one that came with the model is refused."""
-    path = Path(library)
-    if "/" in library and (not path.is_absolute() or path.resolve().is_relative_to(card.resolve())):
-        raise BackendOptionError(
-            f"option 'delegate' is {library}; expected a library that is installed on this machine, by its name or its "
-            "absolute path outside the model's directory: a model must not bring code"
-        )
+    refuse_code_of_model("delegate", library, card)
+    refuse_code_of_model("delegate_options", options, card)
     try:
         # First by itself: the runtime prints a traceback of its own when any of these fails.
         plugin = ctypes.CDLL(library)

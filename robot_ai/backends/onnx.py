@@ -18,6 +18,7 @@ from robot_ai.backends.support import (
     choose_device,
     fed_as,
     import_framework,
+    refuse_code_of_model,
     weights_path,
 )
 
@@ -119,6 +120,7 @@ def _providers(ort: Any, request: LoadRequest) -> dict[str, dict[str, Any]]:
     given: Options = request.options
     wanted = given.texts("providers") or ([CPU] if gpu is None else [CUDA, CPU])
     settings = given.mapping("provider_options")
+    refuse_code_of_model("provider_options", settings, request.card.directory)
     if unknown := [name for name in wanted if name not in there]:
         raise BackendOptionError(
             f"option 'providers' of backend 'onnx' names {', '.join(unknown)}; this ONNX Runtime has "

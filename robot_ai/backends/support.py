@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from robot_ai.backends import interpreter
 from robot_ai.backends.errors import (
     ArtifactLoadError,
+    BackendOptionError,
     DeviceError,
     InferenceError,
     MissingFrameworkError,
@@ -143,6 +144,26 @@ def weights_path(artifact: Artifact, backend: str, suffixes: Sequence[str]) -> P
     if artifact.path is not None and artifact.path.is_dir():
         return artifact.path
     return weights_file(artifact, backend, suffixes)
+
+
+def refuse_code_of_model(option: str, value: object, folder: Path) -> None:
+    """Lets an option name a native library only if it is installed on this machine.
+
+    value: a text, or texts in mappings and lists. folder: the model's. Raises BackendOptionError for a path that is
+    relative or leads into the folder: where a framework opens it as a library, the model would have brought code.
+    """
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list):
+        for item in value:
+            refuse_code_of_model(option, item, folder)
+    elif isinstance(value, str) and "/" in value:
+        path = Path(value)
+        if not path.is_absolute() or path.resolve().is_relative_to(folder.resolve()):
+            raise BackendOptionError(
+                f"option '{option}' is {value}; expected what is installed on this machine, by its name or its absolute "
+                "path outside the model's directory: a model must not bring code"
+            )
 
 
 def read_safetensors(path: Path) -> dict[str, NDArray[Any]]:

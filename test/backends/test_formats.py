@@ -293,6 +293,20 @@ def test_a_delegate_that_came_with_the_model_is_refused(write: Write) -> None:
             load(folder, "litert", options=(f"delegate={library}",))
 
 
+@pytest.mark.parametrize("path", ["{folder}/evil.so", "./evil.so"])
+def test_a_library_in_the_options_that_came_with_the_model_is_refused(write: Write, path: str) -> None:
+    """QNN's `backend_path`, TensorRT's plugins, a delegate's own backend: native code that the runtime opens."""
+    for backend, option in (
+        ("onnx", "provider_options={{CPUExecutionProvider: {{backend_path: {path}}}}}"),
+        ("litert", "delegate_options={{backends: [{path}]}}"),
+    ):
+        folder = write(backend)
+        given = option.format(path=path.format(folder=folder))
+        options = (given, "delegate=libm.so.6") if backend == "litert" else (given,)
+        with pytest.raises(BackendOptionError, match=r"a model must not bring code"):
+            load(folder, backend, options=options)
+
+
 def test_a_provider_that_is_not_there_is_refused(write: Write) -> None:
     with pytest.raises(BackendOptionError, match=r"names MagicProvider; this ONNX Runtime has .*CPUExecutionProvider"):
         load(write("onnx"), "onnx", options=("providers=[MagicProvider]",))
