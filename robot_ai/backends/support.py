@@ -161,8 +161,8 @@ def refuse_code_of_model(option: str, value: object, folder: Path) -> None:
         path = Path(value)
         if not path.is_absolute() or path.resolve().is_relative_to(folder.resolve()):
             raise BackendOptionError(
-                f"option '{option}' is {value}; expected what is installed on this machine, by its name or its absolute "
-                "path outside the model's directory: a model must not bring code"
+                f"option '{option}' is {value}; expected what is installed on this machine, by its name or its "
+                "absolute path outside the model's directory: a model must not bring code"
             )
 
 
