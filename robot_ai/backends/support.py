@@ -350,6 +350,8 @@ def check_outputs(specs: Sequence[TensorSpec], outputs: Mapping[str, NDArray[Any
 
 
 def _fits(array: NDArray[Any], spec: TensorSpec) -> bool:
+    if not spec.shape:  # its name is all that is known
+        return True
     return (
         array.dtype == spec.dtype
         and array.ndim == len(spec.shape)

@@ -88,7 +88,8 @@ def check_exported(torch: Any, path: Path) -> None:
         program = json.loads(records["models/model.json"])
         samples = records["data/sample_inputs/model.pt"]
         configs = [json.loads(records[f"data/{kind}/model_{kind}_config.json"]) for kind in ("weights", "constants")]
-    except (KeyError, ValueError) as error:
+        ranges = dict(program.get("range_constraints") or {})
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ArtifactLoadError(f"{path} is not a program of torch.export: {error}. Export it again") from error
     for payload in _mappings(configs):
         if payload.get("use_pickle"):
@@ -100,7 +101,10 @@ def check_exported(torch: Any, path: Path) -> None:
             torch.load(io.BytesIO(samples), weights_only=True)
         except Exception as error:
             raise refusal(path, f"sample inputs with code in them ({str(error).splitlines()[0]})") from error
-    for mapping in _mappings(program):
+    # Ranges are looked up by what they limit: `s0`, or `32*s0` for sides that must be multiples.
+    for limited in ranges:
+        _check_expression(path, limited)
+    for mapping in _mappings({**program, "range_constraints": list(ranges.values())}):
         _check_texts(path, mapping)
 
 

@@ -73,6 +73,7 @@ def run(args: argparse.Namespace) -> int:
     overrides = _overrides(args)
     inspection = _run_if_silent(inspection, overrides)
     print("\n".join(inspection.lines))
+    inspection = _find_lengths(inspection, overrides)
     photo = next(iter(PhotoSource(args.check)))[1] if args.check else None
     plan = make_plan(inspection, overrides)
     _show_guesses(plan)
@@ -110,6 +111,19 @@ def _run_if_silent(inspection: Inspection, overrides: Overrides) -> Inspection:
 
     _, _, (height, width), _ = choose_input(inspection, overrides)
     return with_outputs(inspection, height, width)
+
+
+def _find_lengths(inspection: Inspection, overrides: Overrides) -> Inspection:
+    """Outputs whose lengths the file leaves open get those for the card's size."""
+    from robot_ai.model_tool.importing.lengths import leaves_open, with_lengths
+
+    if not leaves_open(inspection):
+        return inspection
+    _, layout, (height, width), _ = choose_input(inspection, overrides)
+    told, how = with_lengths(inspection, layout, height, width)
+    print(f"  lengths that the file leaves open were found {how}:")
+    print("\n".join(f"    {tensor}" for tensor in told.outputs or ()))
+    return told
 
 
 def _show_guesses(plan: Plan) -> None:

@@ -14,7 +14,10 @@ ColorOrder = Literal["bgr", "rgb"]
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """Name, shape and dtype of one tensor; None in `shape` is an axis whose length may differ per call (the batch)."""
+    """Name, shape and dtype of one tensor.
+
+    None in `shape` is an axis whose length may differ per call (the batch); an empty one says nothing of the shape.
+    """
 
     name: str
     shape: tuple[int | None, ...]

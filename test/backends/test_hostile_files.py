@@ -148,10 +148,14 @@ def test_pt2_with_code_is_refused(archives: dict[str, Path], torch: Any, refuse:
         code = f"__import__('pathlib').Path('{sprung}').touch()"
         values["image"]["sizes"][0] = {"as_expr": {"expr_str": code, "hint": {"as_int": 1}}}
 
+    def limited(model: Any) -> None:
+        model["range_constraints"][f"__import__('pathlib').Path('{sprung}').touch()"] = {"min_val": 1, "max_val": 2}
+
     def name(model: Any) -> None:
         model["graph_module"]["graph"]["inputs"][-1]["as_tensor"]["name"] = f"x=open('{sprung}','w')"
 
-    for change, said in ((operator, "the operator 'torch.os.system'"), (size, "the size"), (name, "the name")):
+    sizes = ((size, "the size"), (limited, "the size"))
+    for change, said in ((operator, "the operator 'torch.os.system'"), *sizes, (name, "the name")):
         refuse("pytorch", rewrite(archives["pt2"], tmp_path / "bad.pt2", program(change)), said)
     buffer = io.BytesIO()
     torch.save(((Trap(tmp_path / "sprung"),), {}), buffer)

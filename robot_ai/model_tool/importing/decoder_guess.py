@@ -57,7 +57,12 @@ def _labels(network: Network) -> str:
 
 
 def _outputs(network: Network) -> str:
-    return "The model gives:\n" + "\n".join(f"  {tensor}" for tensor in network.outputs)
+    listed = "The model gives:\n" + "\n".join(f"  {tensor}" for tensor in network.outputs)
+    if any(None in tensor.shape[1:] for tensor in network.outputs):
+        listed += (
+            '\n"any" behind the batch is a length that depends on the picture: export it with a fixed number of rows'
+        )
+    return listed
 
 
 def _expectations(names: list[str]) -> str:

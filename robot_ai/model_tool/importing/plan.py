@@ -136,11 +136,15 @@ def _output(name: str, tensor: TensorInfo, unbatched: bool) -> dict[str, Any]:
     axes: Sequence[int | None] = (MOST_PADDED, *tensor.shape[1:]) if unbatched else tensor.shape[1:]
     if any(axis is None for axis in axes):
         raise OverrideError(
-            f"the output {tensor} has a length that is not known; expected one that is fixed but for the batch. Export "
-            "the model for one size of image"
+            f"the output {tensor} has a length that is not known, or that depends on the picture; expected one that is "
+            "fixed but for the batch. Export the model so that it gives as many rows for every picture"
         )
-    whole = tensor.dtype in ("int64", "int32") and not tensor.quantized
-    return {"name": name, "shape": ["batch", *axes], "dtype": tensor.dtype if whole else "float32"}
+    return {"name": name, "shape": ["batch", *axes], "dtype": card_dtype(tensor)}
+
+
+def card_dtype(tensor: TensorInfo) -> str:
+    """The dtype in which a backend gives this output: its real values, unless it is whole numbers."""
+    return tensor.dtype if tensor.dtype in ("int64", "int32") and not tensor.quantized else "float32"
 
 
 def _thresholds(match: Match, overrides: Overrides) -> dict[str, Any]:

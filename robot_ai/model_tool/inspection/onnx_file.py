@@ -39,11 +39,37 @@ def inspect_onnx(path: Path) -> Inspection:
     )
 
 
+def infer_outputs(path: Path, image: tuple[int, ...]) -> dict[str, tuple[int | None, ...]]:
+    """The outputs' shapes for an image input of that shape, as far as the graph tells them; nothing is run.
+
+    What cannot be told is None; a shape of which nothing can be told is empty. Raises MissingReaderError.
+    """
+    onnx = import_reader("onnx", "import", "ONNX files")
+    model = onnx.load(str(path), load_external_data=False)
+    constants = {tensor.name for tensor in model.graph.initializer}
+    for value in model.graph.input:
+        axes = value.type.tensor_type.shape.dim
+        if value.name not in constants and len(axes) == len(image):
+            for axis, length in zip(axes, image, strict=True):
+                axis.dim_value = length
+    for value in model.graph.output:
+        value.type.tensor_type.ClearField("shape")
+    try:
+        inferred = onnx.shape_inference.infer_shapes(model, data_prop=True)
+    except onnx.shape_inference.InferenceError:  # shapes that contradict one another: running it shows what is right
+        return {value.name: () for value in model.graph.output}
+    return {value.name: _axes(value) for value in inferred.graph.output}
+
+
+def _axes(value: Any) -> tuple[int | None, ...]:
+    axes = value.type.tensor_type.shape.dim
+    return tuple(axis.dim_value if axis.HasField("dim_value") and axis.dim_value > 0 else None for axis in axes)
+
+
 def _tensor(onnx: Any, value: Any) -> TensorInfo:
     tensor = value.type.tensor_type
-    axes = [axis.dim_value if axis.HasField("dim_value") and axis.dim_value > 0 else None for axis in tensor.shape.dim]
     dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).name if tensor.elem_type else "unknown"
-    return TensorInfo(value.name, tuple(axes), dtype)
+    return TensorInfo(value.name, _axes(value), dtype)
 
 
 def _last_operation(graph: Any) -> dict[str, str]:
