@@ -57,6 +57,16 @@ def within(boxes: Rows, width: int, height: int) -> Rows:
     return clipped[(clipped[:, 2:4] > clipped[:, :2]).all(axis=1)]
 
 
+def letterboxed(found: Rows, photo: Image, size: int = SIZE) -> Rows:
+    """Boxes in the network's letterbox as boxes in the photo."""
+    height, width = photo.shape[:2]
+    gain = size / max(height, width)
+    inner = np.array([round(width * gain), round(height * gain)])
+    moved = found.copy()
+    moved[:, :4] = (moved[:, :4] - np.tile((size - inner) // 2, 2)) / np.tile(inner / (width, height), 2)
+    return within(moved, width, height)
+
+
 @dataclass
 class Imported:
     """A file that the command imported, with one backend loaded."""

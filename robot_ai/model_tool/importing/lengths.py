@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,9 +25,10 @@ from robot_ai.model_tool.inspection.onnx_file import infer_outputs
 from robot_ai.model_tool.inspection.types import Inspection, TensorInfo
 from robot_ai.models.artifacts import Artifact
 from robot_ai.models.card import DecoderSpec, ModelCard
-from robot_ai.models.specs import ImageInput, Layout, TensorSpec, Thresholds
+from robot_ai.models.specs import ImageInput, TensorSpec, Thresholds
 
 Shape = tuple[int | None, ...]
+PLAIN = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))  # mean and std
 
 
 def leaves_open(inspection: Inspection) -> bool:
@@ -35,7 +36,7 @@ def leaves_open(inspection: Inspection) -> bool:
     return any(_is_open(tensor.shape) for tensor in inspection.outputs or ())
 
 
-def with_lengths(inspection: Inspection, layout: Layout, height: int, width: int) -> tuple[Inspection, str]:
+def with_lengths(inspection: Inspection, layout: str, height: int, width: int) -> tuple[Inspection, str]:
     """The inspection with the outputs' lengths for images of one size, and how they were found.
 
     Lengths that depend on the picture stay open. Running goes through the file's own backend, which looks at the file
@@ -52,7 +53,7 @@ def _is_open(shape: Shape) -> bool:
     return not shape or None in shape[1:]
 
 
-def _image_shape(layout: Layout, height: int, width: int) -> tuple[int, ...]:
+def _image_shape(layout: str, height: int, width: int) -> tuple[int, ...]:
     """Of a batch of one."""
     shape = [1, 3, 3, 3]
     for axis, side in zip(AXES[layout], (height, width), strict=True):
@@ -75,7 +76,7 @@ def _merged(told: Shape, found: Shape) -> Shape:
     return (told[0], *(length if axis is None else axis for axis, length in pairs))
 
 
-def _run(inspection: Inspection, layout: Layout, height: int, width: int) -> dict[str, Shape]:
+def _run(inspection: Inspection, layout: str, height: int, width: int) -> dict[str, Shape]:
     """The shapes that the file gives; None where an axis is empty, or not the same for two pictures."""
     with _one_file(inspection) as path:
         card = _provisional_card(inspection, path, layout, height, width)
@@ -115,11 +116,11 @@ def _any_shape(tensor: TensorInfo) -> TensorSpec:
     return TensorSpec(tensor.name, (), card_dtype(tensor))
 
 
-def _provisional_card(inspection: Inspection, path: Path, layout: Layout, height: int, width: int) -> ModelCard:
+def _provisional_card(inspection: Inspection, path: Path, layout: str, height: int, width: int) -> ModelCard:
     """Enough of a card for a backend: the file's own outputs, of any length."""
     (image,) = inspection.inputs or ()
     dtype = "uint8" if image.dtype == "uint8" else "float32"
-    given = ImageInput("image", height, width, layout, dtype, "rgb", (0, 0, 0), (1, 1, 1), "stretch", 0)  # type: ignore[arg-type]
+    given = ImageInput("image", height, width, cast(Any, layout), cast(Any, dtype), "rgb", *PLAIN, "stretch", 0)
     return ModelCard(
         directory=path.parent,
         name=inspection.path.stem,

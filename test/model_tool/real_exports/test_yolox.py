@@ -12,30 +12,18 @@ import numpy as np
 import pytest
 from real_networks import (
     SIZE,
-    Image,
     Photos,
     Record,
-    Rows,
     compare,
     corners,
     example,
     import_file,
+    letterboxed,
     liven,
     overlap_threshold,
     spread,
     threshold,
-    within,
 )
-
-
-def in_photo(found: Rows, photo: Image) -> Rows:
-    """Boxes in the network's letterbox as boxes in the photo."""
-    height, width = photo.shape[:2]
-    gain = SIZE / max(height, width)
-    inner = np.array([round(width * gain), round(height * gain)])
-    moved = found.copy()
-    moved[:, :4] = (moved[:, :4] - np.tile((SIZE - inner) // 2, 2)) / np.tile(inner / (width, height), 2)
-    return within(moved, width, height)
 
 
 def limits(table: Any) -> tuple[float, float]:
@@ -81,5 +69,5 @@ def test_yolox(
         found = postprocess(raw.clone(), 80, confidence, iou)[0].numpy()
         reference = np.column_stack([found[:, :4], found[:, 4] * found[:, 5], found[:, 6]]).astype(np.float32)[:300]
         compare(imported.decode(imported.run(batch), confidence, iou), reference, record_property, f"{photo}, onnx")
-        whole = in_photo(reference, image)
+        whole = letterboxed(reference, image)
         compare(imported.detect(image, confidence, iou), whole, record_property, f"{photo}, whole")
