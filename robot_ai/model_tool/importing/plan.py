@@ -90,8 +90,9 @@ def _decoder(
             f"--tensor names the output {', '.join(unknown)}; the model gives {'; '.join(map(str, outputs))}"
         )
     classes = None if labels is None else len(labels)
+    named = {**inspection.roles, **overrides.tensors}
     network = Network(
-        outputs, *sides, classes, inspection.format, inspection.metadata, overrides.tensors, options=overrides.options
+        outputs, *sides, classes, inspection.format, inspection.metadata, named, options=overrides.options
     )
     match = guess_decoder(network, overrides.decoder)
     options = {**match.options, **overrides.options}

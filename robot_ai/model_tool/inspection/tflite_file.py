@@ -15,6 +15,8 @@ from robot_ai.model_tool.inspection.types import Inspection, TensorInfo
 
 # Metadata is text written by people and exporters; more is not read.
 MAX_METADATA_BYTES = 1 << 20
+# The operator that ends TFLite's detectors, and its outputs in their order.
+DETECTION, DETECTED = "TFLite_Detection_PostProcess", ("boxes", "classes", "scores", "count")
 RUNTIMES = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter")
 
 
@@ -44,19 +46,32 @@ def inspect_tflite(path: Path) -> Inspection:
         # Where most tensors are bytes, the operations compute in integers, whatever the ends are.
         precision="int8" if bytes_wide > len(weights) / 2 else "float32",
         labels=labels or labels_in(metadata),
+        roles=_roles(interpreter),
     )
 
 
 def _details(interpreter: Any) -> tuple[tuple[TensorInfo, ...], tuple[TensorInfo, ...]]:
     """Inputs and outputs under the names of the file's only signature, else of its graph, as the backend has them."""
+    inputs, outputs = _named(interpreter)
+    return tuple(map(_tensor, inputs.items())), tuple(map(_tensor, outputs.items()))
+
+
+def _named(interpreter: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     signatures = list(interpreter.get_signature_list())
     if len(signatures) == 1:
         runner = interpreter.get_signature_runner(signatures[0])
-        inputs, outputs = runner.get_input_details(), runner.get_output_details()
-    else:
-        inputs = {detail["name"]: detail for detail in interpreter.get_input_details()}
-        outputs = {detail["name"]: detail for detail in interpreter.get_output_details()}
-    return tuple(map(_tensor, inputs.items())), tuple(map(_tensor, outputs.items()))
+        return dict(runner.get_input_details()), dict(runner.get_output_details())
+    inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
+    return {detail["name"]: detail for detail in inputs}, {detail["name"]: detail for detail in outputs}
+
+
+def _roles(interpreter: Any) -> dict[str, str]:
+    """The file's outputs by what the detection operator gives them; their names and order differ by converter."""
+    # Private, and so perhaps missing in other releases: then the names must tell, or the user.
+    operators = getattr(interpreter, "_get_ops_details", list)()
+    made = next((operator["outputs"] for operator in operators if operator["op_name"] == DETECTION), ())
+    names = {detail["index"]: name for name, detail in _named(interpreter)[1].items()}
+    return {role: names[index] for role, index in zip(DETECTED, made, strict=False) if index in names}
 
 
 def _tensor(named: tuple[str, Any]) -> TensorInfo:

@@ -32,7 +32,8 @@ class Inspection:
     format: for people, such as `ONNX`. backend: the one that runs it. inputs, outputs: None where the format does not
     say (TorchScript). metadata: texts that the exporter left in the file. parameters: how many numbers were trained,
     where that is cheap to count. precision: of the stored computation. labels: class names found in the file. options:
-    for the backend, such as the signature that was looked at. companions: other files that belong to this one.
+    for the backend, such as the signature that was looked at. companions: other files that belong to this one. roles:
+    the outputs by the decoder's names, where the graph itself tells what they are.
     """
 
     path: Path
@@ -46,6 +47,7 @@ class Inspection:
     labels: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
     companions: tuple[Path, ...] = ()
+    roles: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
