@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robot_ai.lidar.detections import Detections3D, ground_plan_iou
+from robot_ai.models.specs import Thresholds
 from robot_ai.perception.boxes import intersection_over_union
 from robot_ai.perception.detections import Detections
 
@@ -36,7 +37,7 @@ class Agreement:
     """How the detections of two models over the same photos agree.
 
     pairs: boxes of one class that both found. exact: pairs with an IoU of at least 0.99. alone: boxes that only one
-    found, although their score is not within the accepted difference of the threshold. smallest_overlap: the lowest IoU
+    found, although the other would have had to list their score, too. smallest_overlap: the lowest IoU
     of a pair, 1 without pairs. largest_score_difference: over the pairs.
     """
 
@@ -56,14 +57,14 @@ class Agreement:
 def match(
     expected: Sequence[Found],
     given: Sequence[Found],
-    threshold: float,
+    thresholds: Thresholds,
     near_threshold: float,
     overlaps_of: Overlaps[Found],
 ) -> Agreement:
     """Pairs the boxes of each photo or cloud within a class, best overlap first. `overlaps_of` gives IoUs (N, M).
 
-    A box whose score is less than `near_threshold` above the `threshold` of detection may lack a partner: the other
-    model's score may lie just below.
+    A box whose score is less than `near_threshold` above the least that the other model lists may lack a partner: its
+    score there may lie just below. That is the threshold of detection, or where a list is full, its last score.
     """
     overlaps: list[float] = []
     scores: list[float] = []
@@ -72,11 +73,20 @@ def match(
         pairs = _pairs(one, other, overlaps_of)
         overlaps += [overlap for _, _, overlap in pairs]
         scores += [abs(float(one.scores[first] - other.scores[second])) for first, second, _ in pairs]
-        for detections, taken in ((one, {pair[0] for pair in pairs}), (other, {pair[1] for pair in pairs})):
-            left = [i for i in range(len(detections)) if i not in taken]
-            alone += sum(float(detections.scores[i]) >= threshold + near_threshold for i in left)
+        for detections, taken, there in (
+            (one, {pair[0] for pair in pairs}, other),
+            (other, {pair[1] for pair in pairs}, one),
+        ):
+            least = _least_listed(there, thresholds) + near_threshold
+            alone += sum(float(score) >= least for i, score in enumerate(detections.scores) if i not in taken)
     exact = sum(overlap >= 0.99 for overlap in overlaps)
     return Agreement(len(overlaps), exact, alone, min(overlaps, default=1.0), max(scores, default=0.0))
+
+
+def _least_listed(found: Detections | Detections3D, thresholds: Thresholds) -> float:
+    """The score below which a model lists nothing."""
+    is_full = len(found) >= thresholds.max_detections
+    return float(found.scores.min()) if is_full else thresholds.confidence
 
 
 def _pairs(one: Found, other: Found, overlaps_of: Overlaps[Found]) -> list[tuple[int, int, float]]:

@@ -19,6 +19,7 @@ from robot_ai.model_tool.matching import Agreement, match, overlaps_from_above, 
 from robot_ai.model_tool.photos import load_photos
 from robot_ai.models.artifacts import backend_of
 from robot_ai.models.card import LIDAR_TASK, ModelCard
+from robot_ai.models.specs import Thresholds
 from robot_ai.perception.detections import Detections
 from robot_ai.perception.preprocess import ImagePreprocessor
 from robot_ai.pipeline.image_detector import DetectionSettings, ImageDetector
@@ -52,7 +53,7 @@ class Trial(Protocol):
     def run(self, model: Any) -> Outcome:
         """Tries a model that `load` gave. Raises BackendError, DecoderError or CenterHeadsError."""
 
-    def agree(self, expected: Outcome, given: Outcome, threshold: float, near_threshold: float) -> Agreement:
+    def agree(self, expected: Outcome, given: Outcome, thresholds: Thresholds, near_threshold: float) -> Agreement:
         """How what two artifacts found agrees, as `matching.match` says."""
 
 
@@ -87,9 +88,9 @@ class PhotoTrial:
         settings = DetectionSettings(confidence=SCORE_FLOOR)
         return Outcome(outputs, found, self._data.evaluate(lambda photo: model.detect([photo], settings).detections[0]))
 
-    def agree(self, expected: Outcome, given: Outcome, threshold: float, near_threshold: float) -> Agreement:
+    def agree(self, expected: Outcome, given: Outcome, thresholds: Thresholds, near_threshold: float) -> Agreement:
         """See Trial; boxes overlap in the image."""
-        return match(expected.found, given.found, threshold, near_threshold, overlaps_in_image)
+        return match(expected.found, given.found, thresholds, near_threshold, overlaps_in_image)
 
 
 class CloudTrial:
@@ -116,9 +117,9 @@ class CloudTrial:
             found.append(model.decode(outputs[-1], pillars))
         return Outcome(outputs, found)
 
-    def agree(self, expected: Outcome, given: Outcome, threshold: float, near_threshold: float) -> Agreement:
+    def agree(self, expected: Outcome, given: Outcome, thresholds: Thresholds, near_threshold: float) -> Agreement:
         """See Trial; boxes overlap as seen from above."""
-        return match(expected.found, given.found, threshold, near_threshold, overlaps_from_above)
+        return match(expected.found, given.found, thresholds, near_threshold, overlaps_from_above)
 
 
 def trial_of(card: ModelCard, folder: Path | None, coco: Path | None) -> Trial:

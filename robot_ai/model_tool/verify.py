@@ -155,7 +155,7 @@ class Verifier:
         limits = LIMITS[row.precision]
         row.tolerance = tolerance_of(artifact)
         row.tensors = _tensor_difference(self._card, reference.outputs, outcome.outputs, row.tolerance)
-        row.agreement = self._trial.agree(reference, outcome, self._card.thresholds.confidence, limits.score)
+        row.agreement = self._trial.agree(reference, outcome, self._card.thresholds, limits.score)
         row.faults += _faults(row, artifact, limits)
         if row.average_precision is not None and reference_row.average_precision is not None:
             lost = reference_row.average_precision - row.average_precision
