@@ -13,7 +13,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from real_networks import SIZE, Photos, Record, compare, example, import_file, letterboxed, liven, spread, threshold
+from real_networks import (
+    SIZE,
+    Photos,
+    Record,
+    compare,
+    example,
+    import_file,
+    letterboxed,
+    liven,
+    spread,
+    threshold,
+    within,
+)
 
 CLASSES, STRIDE = 20, 4
 HEADS = {"hm": CLASSES, "wh": 2, "reg": 2}
@@ -76,8 +88,7 @@ def test_centernet(
         reference = found[found[:, 4] >= confidence].astype(np.float32)
         reference[:, :4] *= STRIDE
         tensors = {"heatmap": maps["hm"].numpy(), "size": maps["wh"].numpy(), "offset": maps["reg"].numpy()}
-        inside = np.clip(reference[:, :4], 0, SIZE)
-        clipped = np.column_stack([inside, reference[:, 4:]])
+        clipped = within(reference, SIZE, SIZE)
         compare(imported.decode(tensors, confidence), clipped, record_property, f"{name}, the same tensors")
         compare(imported.decode(imported.run(batch), confidence), clipped, record_property, f"{name}, {kind}")
         whole = letterboxed(clipped, photo)
