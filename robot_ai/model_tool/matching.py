@@ -20,6 +20,8 @@ Overlaps = Callable[[Found, Found], NDArray[np.floating]]
 
 # Boxes that overlap less are two things, not one seen twice; COCO's own least overlap for a match.
 SAME_THING = 0.5
+# A list is cut to `max_detections` before boxes that lie outside the photo, in a letterbox's border, leave it.
+FULL = 0.9
 
 
 def overlaps_in_image(one: Detections, other: Detections) -> NDArray[np.floating]:
@@ -85,7 +87,7 @@ def match(
 
 def _least_listed(found: Detections | Detections3D, thresholds: Thresholds) -> float:
     """The score below which a model lists nothing."""
-    is_full = len(found) >= thresholds.max_detections
+    is_full = len(found) >= FULL * thresholds.max_detections
     return float(found.scores.min()) if is_full else thresholds.confidence
 
 

@@ -53,6 +53,14 @@ def test_the_last_of_a_full_list_may_be_another() -> None:
     assert match([one], [found(first, second, (60, 0, 70, 10, 0.5, 0))], LIMITS, 0.01, overlaps_in_image).alone == 1
 
 
+def test_a_full_list_may_have_lost_boxes_outside_the_photo() -> None:
+    limits = Thresholds(confidence=0.3, iou=0.6, max_detections=10)
+    rows = [(20 * i, 0, 20 * i + 10, 10, 0.9, 0) for i in range(8)]
+    one, other = found(*rows, (400, 0, 410, 10, 0.801, 0)), found(*rows, (500, 0, 510, 10, 0.8, 0))
+    assert match([one], [other], limits, 0.01, overlaps_in_image).alone == 0
+    assert match([one], [found(*rows)], limits, 0.01, overlaps_in_image).alone == 1
+
+
 def test_nothing_and_nothing_agree() -> None:
     assert match([found()], [found()], LIMITS, 0.01, overlaps_in_image).paired == 1.0
 

@@ -68,7 +68,7 @@ def _named(interpreter: Any) -> tuple[dict[str, Any], dict[str, Any]]:
 def _roles(interpreter: Any) -> dict[str, str]:
     """The file's outputs by what the detection operator gives them; their names and order differ by converter."""
     # Private, and so perhaps missing in other releases: then the names must tell, or the user.
-    operators = getattr(interpreter, "_get_ops_details", list)()
+    operators: list[Any] = getattr(interpreter, "_get_ops_details", list)()
     made = next((operator["outputs"] for operator in operators if operator["op_name"] == DETECTION), ())
     names = {detail["index"]: name for name, detail in _named(interpreter)[1].items()}
     return {role: names[index] for role, index in zip(DETECTED, made, strict=False) if index in names}
