@@ -37,6 +37,9 @@ OPTIONS = {
 }
 
 
+DETECTION = "TFLite_Detection_PostProcess"
+
+
 class LiteRTBackend(FrameworkBackend):
     """Runs a `.tflite` file on the CPU or an external delegate.
 
@@ -53,6 +56,7 @@ class LiteRTBackend(FrameworkBackend):
     def __init__(self) -> None:
         super().__init__()
         self._interpreter: Any = None
+        self._detected: tuple[int, ...] = ()
         self._feeds: dict[str, tuple[int, Convert]] = {}
         self._fetches: dict[str, tuple[int, Convert]] = {}
 
@@ -102,15 +106,31 @@ class LiteRTBackend(FrameworkBackend):
             for detail in [outputs[names.outputs[spec.name]]]
         }
         self._batch = int(inputs[names.inputs[self._inputs[0].name]]["shape"][0])
+        self._detected = detection_outputs(self._interpreter)
 
     def _forward(self, tensors: Tensors) -> dict[str, NDArray[np.generic]]:
         for name, (index, convert) in self._feeds.items():
             self._interpreter.set_tensor(index, convert(tensors[name]))
         self._interpreter.invoke()
-        return {name: convert(self._interpreter.get_tensor(index)) for name, (index, convert) in self._fetches.items()}
+        return {name: convert(self._read(index)) for name, (index, convert) in self._fetches.items()}
+
+    def _read(self, index: int) -> NDArray[Any]:
+        array: NDArray[Any] = self._interpreter.get_tensor(index)
+        if index in self._detected[:-1]:
+            # Behind its count the detection operator leaves what lay in memory, NaN among it.
+            array[:, max(0, int(self._interpreter.get_tensor(self._detected[-1])[0])) :] = 0
+        return array
 
     def _release(self) -> None:
         self._interpreter = None
+
+
+def detection_outputs(interpreter: Any) -> tuple[int, ...]:
+    """The tensors that TFLite's detection operator makes, if the file has one: boxes, classes, scores, count."""
+    # Private, and so perhaps missing in other releases.
+    operators: list[Any] = getattr(interpreter, "_get_ops_details", list)()
+    made = next((operator["outputs"] for operator in operators if operator["op_name"] == DETECTION), ())
+    return tuple(int(index) for index in made)
 
 
 def _import_runtime() -> Any:

@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from robot_ai.backends.litert import detection_outputs
 from robot_ai.model_tool.inspection.errors import UnreadableModelError
 from robot_ai.model_tool.inspection.readers import import_reader, labels_in, literal, texts
 from robot_ai.model_tool.inspection.types import Inspection, TensorInfo
 
 # Metadata is text written by people and exporters; more is not read.
 MAX_METADATA_BYTES = 1 << 20
-# The operator that ends TFLite's detectors, and its outputs in their order.
-DETECTION, DETECTED = "TFLite_Detection_PostProcess", ("boxes", "classes", "scores", "count")
+# What the operator that ends TFLite's detectors gives, in its order.
+DETECTED = ("boxes", "classes", "scores", "count")
 RUNTIMES = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter")
 
 
@@ -67,11 +68,12 @@ def _named(interpreter: Any) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def _roles(interpreter: Any) -> dict[str, str]:
     """The file's outputs by what the detection operator gives them; their names and order differ by converter."""
-    # Private, and so perhaps missing in other releases: then the names must tell, or the user.
-    operators: list[Any] = getattr(interpreter, "_get_ops_details", list)()
-    made = next((operator["outputs"] for operator in operators if operator["op_name"] == DETECTION), ())
     names = {detail["index"]: name for name, detail in _named(interpreter)[1].items()}
-    return {role: names[index] for role, index in zip(DETECTED, made, strict=False) if index in names}
+    return {
+        role: names[index]
+        for role, index in zip(DETECTED, detection_outputs(interpreter), strict=False)
+        if index in names
+    }
 
 
 def _tensor(named: tuple[str, Any]) -> TensorInfo:

@@ -47,8 +47,13 @@ def build(torch: Any, networks: Any, photos: Photos) -> Any:
     network = networks.PoseResNet(block, layers, HEADS, head_conv=64).eval()
     liven(torch, network, photos)
     last = {name: getattr(network, name)[-1] for name in HEADS}
-    for name, deviation, bias in (("hm", 0.3, -3.0), ("wh", 0.5, 12.0), ("reg", 0.05, 0.5)):
-        spread(torch, [last[name]], lambda: network(example(torch, photos)), deviation, bias)
+
+    def run() -> None:
+        for photo in photos.values():
+            network(example(torch, {"china": photo}))
+
+    for name, deviation, bias in (("hm", 1.0, -3.0), ("wh", 2.0, 12.0), ("reg", 0.1, 0.5)):
+        spread(torch, [last[name]], run, deviation, bias)
     return network
 
 

@@ -46,7 +46,12 @@ def pytorch_network(torch: Any, library: str, photos: Photos) -> Any:
         timm = pytest.importorskip("timm", reason="timm is not installed: docs/import.md says how to run this")
         network, last = timm.create_model("mobilenetv3_small_050", pretrained=False, num_classes=CLASSES), "classifier"
     liven(torch, network, photos)
-    spread(torch, [getattr(network, last)], lambda: network(example(torch, photos, SIDE)), 2.0)
+
+    def run() -> None:
+        for photo in photos.values():
+            network(example(torch, {"china": photo}, SIDE))
+
+    spread(torch, [getattr(network, last)], run, 2.0)
     return network.eval()
 
 
