@@ -52,7 +52,7 @@ def build(torch: Any, networks: Any, photos: Photos) -> Any:
         for photo in photos.values():
             network(example(torch, {"china": photo}))
 
-    for name, deviation, bias in (("hm", 1.0, -3.0), ("wh", 2.0, 12.0), ("reg", 0.1, 0.5)):
+    for name, deviation, bias in (("hm", 0.2, -3.0), ("wh", 0.5, 12.0), ("reg", 0.05, 0.5)):
         spread(torch, [last[name]], run, deviation, bias)
     return network
 

@@ -51,7 +51,7 @@ def pytorch_network(torch: Any, library: str, photos: Photos) -> Any:
         for photo in photos.values():
             network(example(torch, {"china": photo}, SIDE))
 
-    spread(torch, [getattr(network, last)], run, 2.0)
+    spread(torch, [getattr(network, last)], run, 0.4)
     return network.eval()
 
 
