@@ -14,4 +14,4 @@ def pip_install(extra: str) -> str:
 
     Not by name: on PyPI robot-ai is a stranger's package.
     """
-    return f"pip install '.[{extra}]' in robot_ai's checkout"
+    return f"pip install -e '.[{extra}]' in robot_ai's checkout"

@@ -271,4 +271,4 @@ def test_missing_framework_names_the_extra(bare, backend):
         "    print(error)\n"
     )
     assert done.returncode == 0, done.stderr
-    assert f"pip install '.[{backend}]'" in done.stdout
+    assert f"pip install -e '.[{backend}]'" in done.stdout

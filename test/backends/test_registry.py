@@ -108,7 +108,7 @@ def test_a_missing_framework_is_answered_with_the_extra(module: str, backend: st
         backend,
     )
     assert f"'{module}', which is not installed" in message
-    assert f"pip install '.[{backend}]'" in message
+    assert f"pip install -e '.[{backend}]'" in message
 
 
 @pytest.mark.parametrize(("module", "backend"), FRAMEWORKS)
@@ -121,7 +121,7 @@ def test_a_framework_that_cannot_be_imported_says_why(module: str, backend: str)
         backend,
     )
     assert "is installed but cannot be imported (libgreat.so.1: cannot open" in message
-    assert f"pip install '.[{backend}]'" in message
+    assert f"pip install -e '.[{backend}]'" in message
 
 
 def run_blocked(program: str, module: str, backend: str) -> str:

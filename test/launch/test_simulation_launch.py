@@ -6,7 +6,7 @@ import launch_rig
 import pytest
 
 launch_rig.needs_launch()
-pytest.importorskip("mujoco", reason="the simulator needs MuJoCo: pip install '.[simulation]'")
+pytest.importorskip("mujoco", reason="the simulator needs MuJoCo: pip install -e '.[simulation]'")
 
 import launch_testing
 from nav_msgs.msg import Odometry

@@ -102,7 +102,7 @@ def test_a_missing_client_of_servers_names_the_extra_that_there_is() -> None:
     from robot_ai.backends.registry import BackendInfo
 
     for name in ("kserve", "tf_serving"):
-        assert "pip install '.[serving]'" in why_not(name, {name: BackendInfo(name, False, "grpc", "")})
+        assert "pip install -e '.[serving]'" in why_not(name, {name: BackendInfo(name, False, "grpc", "")})
 
 
 def test_a_missing_framework_names_its_extra(card: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,7 +113,7 @@ def test_a_missing_framework_names_its_extra(card: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(module, "available", lambda: there)
     report = Verifier(str(card), PhotoTrial(load_photos(None)[:1]), 1, lambda _: None).run()
     (row,) = [row for row in report.rows if row.key == "onnx"]
-    assert "pip install '.[onnx]'" in row.not_run
+    assert "pip install -e '.[onnx]'" in row.not_run
     assert not report.failed
 
 

@@ -45,7 +45,7 @@ def test_what_is_missing_is_named_before_anything_is_made(
     with pytest.raises(ConverterMissingError) as caught:
         export_model(ExportRequest(str(model), parse_formats(formats), tmp_path / "out"), lines.append)
     said = f"{formats.rsplit(',', maxsplit=1)[-1]} from '{key}'"
-    for word in (said, "pip install '.[convert]'", *(f"'{name}'" for name in absent)):
+    for word in (said, "pip install -e '.[convert]'", *(f"'{name}'" for name in absent)):
         assert word in str(caught.value)
     assert lines == [], "nothing was begun"
 
