@@ -78,7 +78,7 @@ class LidarDetector(SafeLifecycleNode):
         self._detector = CloudDetector(self._lookup, self._model.detect)
         self._transforms = open_transforms(self)
         self._port = LidarPort(self, values.input)
-        self._motion = MotionPort(self, values.deskew) if values.deskew != "off" else None
+        self._motion = MotionPort(self, values.deskew) if values.deskew != "none" else None
         self.get_logger().info(f"method {values.method} on {values.input}: {model.title}")
 
     def activate(self) -> None:

@@ -97,8 +97,8 @@ class LidarDetectorParameters(ModelParameters):
         while_running=True,
     )  # fmt: skip
     deskew: str = parameter(
-        "off", "correct clouds for the lidar's motion within a turn, by topic twist (TwistStamped) or odom (Odometry); "
-        "points need a time field", choices=("off", "twist", "odom"),
+        "none", "correct clouds for the lidar's motion within a turn, by topic twist (TwistStamped) or odom (Odometry); "
+        "points need a time field", choices=("none", "twist", "odom"),
     )  # fmt: skip
     tracking: bool = parameter(False, "number objects from cloud to cloud, and estimate velocities", while_running=True)
     max_rate: float = parameter(
@@ -149,8 +149,8 @@ class LidarDetectorParameters(ModelParameters):
         super().check()
         if self.method == PILLARS and self.input == "scan":
             raise ParameterError("method is pillars and input scan; expected method cluster: a scan is no cloud")
-        if self.deskew != "off" and self.input == "scan":
-            raise ParameterError(f"deskew is {self.deskew} and input scan; expected off: only clouds are corrected")
+        if self.deskew != "none" and self.input == "scan":
+            raise ParameterError(f"deskew is {self.deskew} and input scan; expected none: only clouds are corrected")
         unknown = [name for name in self.class_filter if name not in LABELS]
         if unknown:
             raise ParameterError(f"class_filter names '{unknown[0]}'; expected among {', '.join(LABELS)}")

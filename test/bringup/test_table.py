@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from rclpy.parameter import get_parameter_value
 from ros_harness import NodeProcess, Peer, bright_image, next_domain
 from sensor_msgs.msg import Image
 from vision_msgs.msg import Detection2DArray
@@ -40,6 +41,14 @@ def test_every_executable_is_installed_with_its_parameters(executable: Executabl
     assert (ROOT / "robot_ai" / "nodes" / f"{executable.name}.py").is_file()
     assert f'"{executable.name} = robot_ai.nodes.starting:{executable.name}"' in (ROOT / "setup.py").read_text()
     assert "autostart" in specs_of(executable.parameters)
+
+
+@pytest.mark.parametrize("executable", EXECUTABLES.values(), ids=EXECUTABLES)
+def test_choices_are_the_same_text_in_yaml(executable: Executable) -> None:
+    """`ros2 param set` and `ros2 param load` read each value as YAML, where off, no and 3 are no strings."""
+    choices = {choice for spec in executable.specs.values() for choice in spec.choices}
+    read = {choice: get_parameter_value(choice) for choice in choices}
+    assert {choice: value.string_value for choice, value in read.items()} == {choice: choice for choice in choices}
 
 
 @pytest.mark.parametrize("member", MEMBERS.values(), ids=MEMBERS)
