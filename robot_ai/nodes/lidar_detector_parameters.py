@@ -97,8 +97,9 @@ class LidarDetectorParameters(ModelParameters):
         while_running=True,
     )  # fmt: skip
     deskew: str = parameter(
-        "none", "correct clouds for the lidar's motion within a turn, by topic twist (TwistStamped) or odom (Odometry); "
-        "points need a time field", choices=("none", "twist", "odom"),
+        "none",
+        "correct clouds for the lidar's motion within a turn, by topic twist (TwistStamped) or odom (Odometry); points "
+        "need a time field", choices=("none", "twist", "odom"),
     )  # fmt: skip
     tracking: bool = parameter(False, "number objects from cloud to cloud, and estimate velocities", while_running=True)
     max_rate: float = parameter(

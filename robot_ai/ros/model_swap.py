@@ -23,7 +23,7 @@ from robot_ai.pipeline.worker import FrameWorker
 from robot_ai.ros.diagnostics import Status
 from robot_ai.ros.errors import ParameterError, WorkerStuckError
 from robot_ai.ros.model_fallback import FallbackSettings, ModelFallback
-from robot_ai.ros.parameters import NodeParameters
+from robot_ai.ros.parameters import NodeParameters, refuse_read_only
 from robot_ai.ros.swap_requests import SUPERSEDED, SwapRequests
 from robot_ai.ros.swap_status import SwapStatus
 
@@ -210,6 +210,7 @@ class ModelSwap(Generic[Served]):
             return False
         if unknown := [given.name for given in parameters if not self._node.has_parameter(given.name)]:
             raise ParameterError(f"the node has no parameter {', '.join(unknown)}; nothing was set. Remove it")
+        refuse_read_only(self._node, parameters)
         choice: BackendChoice = settings.propose(parameters).choice
         if choice == self._choice:
             if not self._fallback.is_loading:  # whoever asks for what serves wants no swap that was asked for before

@@ -123,6 +123,21 @@ class NodeParameters(Generic[Values]):
         return dataclasses.replace(self.values, **changes)  # type: ignore[type-var]
 
 
+def is_read_only(node: Node, name: str) -> bool:
+    """Whether a declared parameter can be set at the node's start only."""
+    return bool(node.describe_parameter(name).read_only)
+
+
+def refuse_read_only(node: Node, parameters: list[Parameter]) -> None:
+    """Raises ParameterError for a change of a read-only one; a file of `ros2 param dump` holds them as they are."""
+    for given in parameters:
+        current = node.get_parameter(given.name).value
+        if is_read_only(node, given.name) and given.value != current:
+            raise ParameterError(
+                f"{given.name} is read-only and {current!r}; nothing was set. Remove it, or give it at the start"
+            )
+
+
 def refused(node: Node, error: Exception) -> SetParametersResult:
     """The answer to a request that cannot be fulfilled, which is logged too."""
     reason = str(error) if isinstance(error, RobotAIError) else f"{type(error).__name__}: {error}"

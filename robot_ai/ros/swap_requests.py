@@ -13,7 +13,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from robot_ai.ros.deferred import DeferredResponse, allow_deferred
-from robot_ai.ros.parameters import refused
+from robot_ai.ros.parameters import is_read_only, refused
 
 SUPERSEDED = "superseded by a later request; the model that serves was not changed by this one"
 
@@ -28,8 +28,9 @@ class SwapRequests:
     """Stands before a node's two set services.
 
     `begin(parameters)` is asked about each request: it returns False to let it pass as it is, True when it has begun to
-    load what the request asks for, and raises a RobotAIError to refuse. All parameters of a request that swaps change
-    together, in either service. `finish` sets them and answers; a later request supersedes one that still waits.
+    load what the request asks for, and raises a RobotAIError to refuse, as it must a change of what is
+    read-only. All parameters of a request that swaps change together, in either service. `finish` sets them and
+    answers; a later request supersedes one that still waits.
     """
 
     def __init__(self, node: Node, begin: Callable[[list[Parameter]], bool]) -> None:
@@ -51,8 +52,10 @@ class SwapRequests:
             pending.answer(self._set(pending.parameters))
 
     def _set(self, parameters: list[Parameter]) -> SetParametersResult:
+        # rclpy refuses read-only ones even as they are; `begin` has refused any that would change.
+        settable = [parameter for parameter in parameters if not is_read_only(self._node, parameter.name)]
         try:
-            return self._node.set_parameters_atomically(parameters)
+            return self._node.set_parameters_atomically(settable)
         except ParameterException as error:  # rclpy's services answer it; nobody does in a timer
             return SetParametersResult(successful=False, reason=str(error))
 

@@ -165,6 +165,21 @@ def test_a_swap_beside_a_parameter_that_does_not_exist_is_refused(running, atomi
     assert node.process.poll() is None and "second" not in peer.get(NODE, "model")
 
 
+def test_an_edited_dump_swaps_and_a_change_that_is_never_possible_is_refused_before_the_load(running) -> None:
+    """A file of `ros2 param dump` holds read-only parameters too, which rclpy refuses to set to what they are."""
+    node, peer, _, folder = running
+    as_it_is = {"autostart": True, "qos_overrides./image.subscription.depth": DEPTH}
+    other = str(write_stub_card(folder / "other"))
+    refused = request(peer, atomic=False, model=other, **{"qos_overrides./image.subscription.depth": DEPTH + 1})
+    peer.wait(refused.done)
+    assert "qos_overrides./image.subscription.depth is read-only" in refused.result().results[0].reason
+    assert f"loading {other}" not in node.output()
+    swapped = request(peer, atomic=False, model=other, **as_it_is)
+    peer.wait(swapped.done)
+    assert all(result.successful for result in swapped.result().results), swapped.result().results
+    assert peer.get(NODE, "model") == other
+
+
 def test_an_option_that_its_reader_fails_at_is_refused(running) -> None:
     """PyYAML raises no error of its own for a date that is none, nor for a value nested too deep."""
     node, peer, stream, _ = running
