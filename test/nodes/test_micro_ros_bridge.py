@@ -433,8 +433,9 @@ def test_a_robot_that_may_turn_turns_away_from_what_it_has_stopped_before(tmp_pa
         robot.detection = [sight("person", 0.9)]
         blocked = time.monotonic()
         peer.wait(lambda: simulated.heard("motors off: mcu/stop", blocked))
-        peer.wait(lambda: simulated.heard("motors released", blocked))
-        assert simulated.heard("motors released", blocked) - simulated.heard("motors off", blocked) >= 0.4
+        off = simulated.heard("motors off", blocked)
+        peer.wait(lambda: simulated.heard("motors released", off))
+        assert simulated.heard("motors released", off) - off >= 0.4
         turning = time.monotonic()
         peer.wait(lambda: simulated.mcu.turn == pytest.approx(0.2))
         peer.spin(0.5)

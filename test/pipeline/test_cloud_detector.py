@@ -142,5 +142,5 @@ def test_auto_is_the_quickest_backend_that_can_be_had(monkeypatch, installed, as
 
 def test_without_any_framework_auto_says_what_to_install(monkeypatch):
     monkeypatch.setattr(cloud_detector, "available", lambda: [BackendInfo("pytorch", False, None, "")])
-    with pytest.raises(MissingFrameworkError, match=r"pip install '\.\[pytorch\]'"):
+    with pytest.raises(MissingFrameworkError, match=r"pip install -e '\.\[pytorch\]'"):
         settled(BackendChoice("pillarnet", AUTO))
