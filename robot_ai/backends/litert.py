@@ -36,7 +36,6 @@ OPTIONS = {
     "delegate_options": "options of the delegate, such as {device: usb} (none)",
 }
 
-
 DETECTION = "TFLite_Detection_PostProcess"
 
 
@@ -83,7 +82,7 @@ class LiteRTBackend(FrameworkBackend):
                 experimental_op_resolver_type=resolver,
             )
             self._interpreter.allocate_tensors()
-            inputs, outputs = _details(self._interpreter)
+            inputs, outputs = named_details(self._interpreter)
         except Exception as error:
             # A delegate that does not take the graph is an error without a word.
             reason = str(error) or "it gives no reason; it may not take tensors of a free size"
@@ -159,8 +158,8 @@ def _load_delegate(runtime: Any, library: str, options: Mapping[str, Any], card:
         ) from error
 
 
-def _details(interpreter: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The inputs and the outputs by name, as the interpreter describes them."""
+def named_details(interpreter: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The inputs and the outputs, as the interpreter describes them, by name in the only signature, else the graph."""
     signatures = list(interpreter.get_signature_list())
     if len(signatures) == 1:
         runner = interpreter.get_signature_runner(signatures[0])

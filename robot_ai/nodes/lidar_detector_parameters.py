@@ -52,7 +52,8 @@ class LidarDetectorParameters(ModelParameters):
     )  # fmt: skip
     class_filter: tuple[str, ...] = parameter((), "labels that are published; empty: all", while_running=True)
     min_range: float = parameter(
-        -1.0, "nearer points are not looked at, in meters; -1: 0.5 of clouds, 0.1 of scans",
+        -1.0,
+        f"nearer points are not looked at, in meters; -1: {_CLOUD.min_range:g} of clouds, {_SCAN.min_range:g} of scans",
         minimum=-1.0, maximum=100.0,
         while_running=True,
     )  # fmt: skip

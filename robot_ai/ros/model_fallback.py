@@ -78,23 +78,24 @@ class ModelFallback(Generic[Served]):
         backends = [values.choice.backend, *values.fallback_backends]
         self._policy = FallbackPolicy(backends, values.max_consecutive_failures, values.fallback_retry_after)
         self._is_loading = False
-        self._forget_passes()
+        self.forget_passes()
         self._tell_policy()
 
     def stop(self) -> None:
         """Forgets everything."""
         self._policy = None
         self._is_loading = False
-        self._forget_passes()
+        self.forget_passes()
         self._status.replaced = ("", "")
 
     def give_way(self) -> None:
         """A request loads another model: whatever was being loaded here is superseded."""
         self._is_loading = False
 
-    def switched(self) -> None:
-        """Another model serves from now on."""
-        self._forget_passes()
+    def forget_passes(self) -> None:
+        """Another model serves from now on, or the one that does is given a new start."""
+        self._serving += 1
+        self._must_fall = ""
 
     @contextmanager
     def judging(self) -> Iterator[None]:
@@ -115,7 +116,7 @@ class ModelFallback(Generic[Served]):
         """
         if limit and holder.busy_for(now) > limit and self._abandon(limit):
             holder.give_up()
-            self._forget_passes()
+            self.forget_passes()
             self._must_fall = f"a forward pass did not return within {limit:g} s; its thread is abandoned"
 
     def move_on(self, now: float) -> bool:
@@ -172,10 +173,6 @@ class ModelFallback(Generic[Served]):
     def _load(self, backend: str) -> None:
         self._is_loading = True
         self._swapper.start(self._preferred.in_backend(backend))
-
-    def _forget_passes(self) -> None:
-        self._serving += 1
-        self._must_fall = ""
 
     def _tell_policy(self) -> None:
         policy = self._policy

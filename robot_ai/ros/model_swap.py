@@ -279,7 +279,7 @@ class ModelSwap(Generic[Served]):
         if has_failed:
             self._standby.forget(self.holder.current)
         self.holder.switch(detector, *self._loader.settings(self._settings().values))
-        self._fallback.switched()
+        self._fallback.forget_passes()
         self._status.swaps += 1
         self._node.get_logger().info(f"serving {detector.title} from the next frame on")
         self._switched()

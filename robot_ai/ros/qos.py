@@ -55,7 +55,6 @@ class MatchedSubscription:
         self._topic = node.resolve_topic_name(topic)
         self._callback = callback
         self._overrides = _declare_overrides(node, self._topic)
-        self._destroyed = False
         self._generation = 0
         self._newest_heard = -1
         self._subscriptions: dict[int, Subscription] = {}
@@ -102,7 +101,6 @@ class MatchedSubscription:
 
     def destroy(self) -> None:
         """Unsubscribes; the callback is not called any more."""
-        self._destroyed = True
         for subscription in self._subscriptions.values():
             self._node.destroy_subscription(subscription)
         self._subscriptions.clear()
@@ -141,7 +139,7 @@ class MatchedSubscription:
 
     def _receive(self, generation: int, message: Any, info: dict[str, Any]) -> None:
         # The executor hands over what it has taken already, whatever was destroyed meanwhile.
-        if self._destroyed:
+        if not self._subscriptions:
             return
         self._newest_heard = max(self._newest_heard, generation)
         if (len(self._subscriptions) > 1 or self._recent) and self._is_copy(info):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -36,7 +37,7 @@ class Shape:
         # In the shape's own frame, scaled to a unit cube, cylinder or sphere: distances along the ray stay the same.
         start = (turn @ -np.array(self.center)) / half
         along = (directions @ turn.T) / half
-        return _hit_cut_box(start, along, self.cuts) if self.cuts else _HITS[self.kind](start, along)
+        return _hit_box(start, along, self.cuts) if self.cuts else _HITS[self.kind](start, along)
 
     def moved(self, x: float, y: float, z: float, yaw: float) -> Shape:
         """Turned by `yaw` about the origin's vertical axis, then shifted."""
@@ -56,12 +57,7 @@ def _slab(start: Floats, along: Floats, axis: int) -> tuple[Floats, Floats]:
     return np.fmin(*ends), np.fmax(*ends)
 
 
-def _hit_box(start: Floats, along: Floats) -> Floats:
-    slabs = [_slab(start, along, axis) for axis in range(3)]
-    return _entry(np.maximum.reduce([s[0] for s in slabs]), np.minimum.reduce([s[1] for s in slabs]))
-
-
-def _hit_cut_box(start: Floats, along: Floats, cuts: tuple[tuple[float, float, float, float], ...]) -> Floats:
+def _hit_box(start: Floats, along: Floats, cuts: tuple[tuple[float, float, float, float], ...] = ()) -> Floats:
     slabs = [_slab(start, along, axis) for axis in range(3)]
     near, far = np.maximum.reduce([s[0] for s in slabs]), np.minimum.reduce([s[1] for s in slabs])
     for *normal, limit in cuts:
@@ -95,6 +91,11 @@ def _hit_cylinder(start: Floats, along: Floats) -> Floats:
 
 
 _HITS = {"box": _hit_box, "cylinder": _hit_cylinder, "ellipsoid": _hit_ellipsoid}
+
+
+def dimmed(shapes: Iterable[Shape], lost: float) -> tuple[Shape, ...]:
+    """The same with dark surfaces: this part of the rays, at least, does not return."""
+    return tuple(replace(shape, lost=max(shape.lost, lost)) for shape in shapes)
 
 
 @dataclass(frozen=True)

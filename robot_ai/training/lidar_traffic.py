@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from robot_ai.training.lidar_shapes import Shape, Thing, cyclist, person
+from robot_ai.training.lidar_shapes import Shape, Thing, cyclist, dimmed, person
 
 Random = np.random.Generator
 
@@ -27,7 +27,7 @@ def any_person(rng: Random) -> Thing:
     if rng.random() < 0.15:
         shapes.append(Shape("box", (0, float(rng.choice([-1, 1])) * 0.36 * wide, 0.55 * scale), (0.2, 0.07, 0.15)))
     lost = float(rng.choice([0.0, 0.0, 0.1, 0.3]))
-    return Thing("person", tuple(_dimmed(shapes, lost)))
+    return Thing("person", dimmed(shapes, lost))
 
 
 def any_cyclist(rng: Random) -> Thing:
@@ -40,9 +40,4 @@ def any_cyclist(rng: Random) -> Thing:
         shapes.append(Shape("box", (-0.55, 0, 0.85), (0.18, 0.2, 0.15)))
     if rng.random() < 0.3:
         shapes.append(Shape("box", (-0.2, 0, 1.25), (0.1, 0.16, 0.22)))
-    return Thing("cyclist", tuple(_dimmed(shapes, float(rng.choice([0.0, 0.1, 0.25])))))
-
-
-def _dimmed(shapes: list[Shape], lost: float) -> list[Shape]:
-    """Dark surfaces: a part of the rays does not return."""
-    return [Shape(s.kind, s.center, s.half, s.yaw, s.passing, max(s.lost, lost), s.roughness) for s in shapes]
+    return Thing("cyclist", dimmed(shapes, float(rng.choice([0.0, 0.1, 0.25]))))

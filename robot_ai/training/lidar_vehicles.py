@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from robot_ai.training.lidar_shapes import Shape, Thing
+from robot_ai.training.lidar_shapes import Shape, Thing, dimmed
 
 Random = np.random.Generator
 Cut = tuple[float, float, float, float]
@@ -97,7 +97,7 @@ def any_vehicle(rng: Random) -> Thing:
     """A car of any shape, a van, a pickup, a truck or a bus; dark ones return but a part of the rays."""
     make = rng.choice(np.array([_car, _van, _pickup, _truck, _bus]), p=(0.75, 0.13, 0.04, 0.05, 0.03))
     lost = float(rng.choice([0.0, 0.0, 0.15, 0.4]))
-    return Thing("vehicle", tuple(replace(shape, lost=max(shape.lost, lost)) for shape in make(rng)))
+    return Thing("vehicle", dimmed(make(rng), lost))
 
 
 def _wheels(length: float, width: float, radius: float) -> list[Shape]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from robot_ai.backends.litert import detection_outputs
+from robot_ai.backends.litert import detection_outputs, named_details
 from robot_ai.model_tool.inspection.errors import UnreadableModelError
 from robot_ai.model_tool.inspection.readers import import_reader, labels_in, literal, texts
 from robot_ai.model_tool.inspection.types import Inspection, TensorInfo
@@ -30,7 +31,7 @@ def inspect_tflite(path: Path) -> Inspection:
     runtime = import_reader(has_runtime, "litert", ".tflite files")
     try:
         interpreter = runtime.Interpreter(model_path=str(path))
-        inputs, outputs = _details(interpreter)
+        inputs, outputs = named_details(interpreter)
     except (ValueError, RuntimeError, OSError) as error:
         raise UnreadableModelError(f"{path} is no .tflite file that can be read: {error}. Export it again") from error
     metadata, labels = _appended(path)
@@ -41,34 +42,19 @@ def inspect_tflite(path: Path) -> Inspection:
         path=path,
         format="TensorFlow Lite",
         backend="litert",
-        inputs=inputs,
-        outputs=outputs,
+        inputs=tuple(map(_tensor, inputs.items())),
+        outputs=tuple(map(_tensor, outputs.items())),
         metadata=metadata,
         # Where most tensors are bytes, the operations compute in integers, whatever the ends are.
         precision="int8" if bytes_wide > len(weights) / 2 else "float32",
         labels=labels or labels_in(metadata),
-        roles=_roles(interpreter),
+        roles=_roles(interpreter, outputs),
     )
 
 
-def _details(interpreter: Any) -> tuple[tuple[TensorInfo, ...], tuple[TensorInfo, ...]]:
-    """Inputs and outputs under the names of the file's only signature, else of its graph, as the backend has them."""
-    inputs, outputs = _named(interpreter)
-    return tuple(map(_tensor, inputs.items())), tuple(map(_tensor, outputs.items()))
-
-
-def _named(interpreter: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    signatures = list(interpreter.get_signature_list())
-    if len(signatures) == 1:
-        runner = interpreter.get_signature_runner(signatures[0])
-        return dict(runner.get_input_details()), dict(runner.get_output_details())
-    inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
-    return {detail["name"]: detail for detail in inputs}, {detail["name"]: detail for detail in outputs}
-
-
-def _roles(interpreter: Any) -> dict[str, str]:
+def _roles(interpreter: Any, outputs: Mapping[str, Any]) -> dict[str, str]:
     """The file's outputs by what the detection operator gives them; their names and order differ by converter."""
-    names = {detail["index"]: name for name, detail in _named(interpreter)[1].items()}
+    names = {detail["index"]: name for name, detail in outputs.items()}
     return {
         role: names[index]
         for role, index in zip(DETECTED, detection_outputs(interpreter), strict=False)
